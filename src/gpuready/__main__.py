@@ -1,0 +1,5 @@
+"""python -m gpuready"""
+
+from gpuready.cli.main import main
+
+main()

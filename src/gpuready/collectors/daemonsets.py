@@ -1,0 +1,97 @@
+"""DaemonSets: which of them serve GPUs, and by what they choose their nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from gpuready.collectors._wire import LIST, Meta, Volume, Wire, mounts_device_plugin_dir
+from gpuready.model.collector import Ask, Collector, Pages
+from gpuready.model.facts.cluster import DaemonSet
+
+
+class Container(Wire, frozen=True):
+    image: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+
+
+class Expression(Wire, frozen=True):
+    key: str
+
+
+class NodeTerm(Wire, frozen=True):
+    match_expressions: tuple[Expression, ...] = ()
+
+
+class NodeTerms(Wire, frozen=True):
+    node_selector_terms: tuple[NodeTerm, ...] = ()
+
+
+class NodeAffinity(Wire, frozen=True):
+    required: NodeTerms = msgspec.field(name="requiredDuringSchedulingIgnoredDuringExecution", default=NodeTerms())
+
+
+class Affinity(Wire, frozen=True):
+    node_affinity: NodeAffinity | None = None
+
+
+class PodSpec(Wire, frozen=True):
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    node_selector: Mapping[str, str] = {}
+    affinity: Affinity | None = None
+
+
+class Template(Wire, frozen=True):
+    spec: PodSpec = PodSpec()
+
+
+class Spec(Wire, frozen=True):
+    template: Template = Template()
+
+
+class Status(Wire, frozen=True):
+    desired_number_scheduled: int = 0
+    number_ready: int = 0
+
+
+class WireDaemonSet(Wire, frozen=True):
+    metadata: Meta
+    spec: Spec = Spec()
+    status: Status = Status()
+
+
+DECODER = msgspec.json.Decoder(LIST[WireDaemonSet])
+
+
+def parse(pages: Pages) -> tuple[DaemonSet, ...]:
+    return tuple(_daemonset(item) for page in pages for item in DECODER.decode(page).items)
+
+
+def _daemonset(item: WireDaemonSet) -> DaemonSet:
+    pod = item.spec.template.spec
+    containers = (*pod.init_containers, *pod.containers)
+    return DaemonSet(
+        namespace=item.metadata.namespace,
+        name=item.metadata.name,
+        uid=item.metadata.uid,
+        images=tuple(c.image for c in containers),
+        labels=item.metadata.labels,
+        device_plugin_dir=mounts_device_plugin_dir(pod.volumes),
+        args=tuple(word for c in containers for word in (*c.command, *c.args)),
+        selects=_selects(pod),
+        desired=item.status.desired_number_scheduled,
+        ready=item.status.number_ready,
+    )
+
+
+def _selects(pod: PodSpec) -> tuple[str, ...]:
+    affinity = pod.affinity.node_affinity if pod.affinity else None
+    terms = affinity.required.node_selector_terms if affinity else ()
+    return tuple(sorted({*pod.node_selector, *(e.key for term in terms for e in term.match_expressions)}))
+
+
+COLLECTOR = Collector(gives="daemonsets", asks=(Ask(path="/apis/apps/v1/daemonsets"),), parse=parse)

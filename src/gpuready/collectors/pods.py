@@ -1,0 +1,174 @@
+"""Pods of the whole cluster, narrowly: who uses GPUs, by which way, and who serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from gpuready.collectors._wire import LIST, Volume, Wire, mounts_device_plugin_dir, whole_numbers
+from gpuready.model.collector import Ask, Collector, Pages
+from gpuready.model.facts.cluster import ContainerUse, Pod
+
+VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
+
+SHORT = {"DaemonSet": "ds", "ReplicaSet": "rs", "StatefulSet": "sts", "ReplicationController": "rc"}
+
+
+class Owner(Wire, frozen=True):
+    kind: str
+    name: str
+    controller: bool = False
+
+
+class PodMeta(Wire, frozen=True):
+    name: str
+    uid: str = ""
+    namespace: str = ""
+    labels: Mapping[str, str] = {}
+    owner_references: tuple[Owner, ...] = ()
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+
+
+class Env(Wire, frozen=True):
+    name: str
+    value: msgspec.Raw = msgspec.Raw(b'""')  # decoded for one name only: other values may be secrets
+
+
+class Resources(Wire, frozen=True):
+    requests: Mapping[str, str] = {}
+    limits: Mapping[str, str] = {}
+
+
+class Container(Wire, frozen=True):
+    name: str
+    image: str = ""
+    env: tuple[Env, ...] = ()
+    resources: Resources = Resources()
+
+
+class Claim(Wire, frozen=True):
+    name: str = ""
+
+
+class PodSpec(Wire, frozen=True):
+    node_name: str = ""
+    runtime_class_name: str | None = None
+    volumes: tuple[Volume, ...] = ()
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+    resource_claims: tuple[Claim, ...] = ()
+
+
+class Waiting(Wire, frozen=True):
+    reason: str = ""
+
+
+class Terminated(Wire, frozen=True):
+    exit_code: int = 0
+
+
+class Running(Wire, frozen=True):
+    pass
+
+
+class State(Wire, frozen=True):
+    running: Running | None = None
+    waiting: Waiting | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(Wire, frozen=True):
+    name: str
+    ready: bool = False
+    state: State = State()
+
+
+class PodStatus(Wire, frozen=True):
+    phase: str = ""
+    reason: str = ""
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class WirePod(Wire, frozen=True):
+    metadata: PodMeta
+    spec: PodSpec
+    status: PodStatus = PodStatus()
+
+
+DECODER = msgspec.json.Decoder(LIST[WirePod])
+TEXT = msgspec.json.Decoder(str)
+NO_STATUS = ContainerStatus(name="")
+
+
+def parse(pages: Pages) -> tuple[Pod, ...]:
+    return tuple(_pod(item) for page in pages for item in DECODER.decode(page).items)
+
+
+def _pod(item: WirePod) -> Pod:
+    meta, spec, status = item.metadata, item.spec, item.status
+    return Pod(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        node=spec.node_name,
+        phase=status.phase,
+        reason=status.reason,
+        owner=_owner(meta.owner_references),
+        labels=meta.labels,
+        runtime_class=spec.runtime_class_name or "",
+        terminating=meta.deletion_timestamp is not None,
+        device_plugin_dir=mounts_device_plugin_dir(spec.volumes),
+        claims=len(spec.resource_claims),
+        containers=(
+            *_uses(spec.init_containers, status.init_container_statuses, init=True),
+            *_uses(spec.containers, status.container_statuses, init=False),
+        ),
+        created=meta.creation_timestamp or "",
+    )
+
+
+def _owner(references: Iterable[Owner]) -> str:
+    owner = next((o for o in references if o.controller), None)
+    return f"{SHORT.get(owner.kind, owner.kind.lower())}/{owner.name}" if owner else ""
+
+
+def _uses(
+    containers: Iterable[Container], statuses: Iterable[ContainerStatus], *, init: bool
+) -> Iterable[ContainerUse]:
+    by_name = {status.name: status for status in statuses}
+    for container in containers:
+        status = by_name.get(container.name, NO_STATUS)
+        yield ContainerUse(
+            name=container.name,
+            image=container.image,
+            requests=_requests(container.resources),
+            visible_devices=_visible_devices(container.env),
+            state=_state(status.state),
+            ready=status.ready,
+            init=init,
+        )
+
+
+def _requests(resources: Resources) -> Mapping[str, int]:
+    """Extended resources: request and limit must be equal, and a limit alone counts as a request."""
+    return whole_numbers({**resources.requests, **resources.limits})
+
+
+def _visible_devices(env: Iterable[Env]) -> str:
+    return next((TEXT.decode(e.value) for e in env if e.name == VISIBLE_DEVICES), "")
+
+
+def _state(state: State) -> str:
+    if state.running is not None:
+        return "running"
+    if state.waiting is not None:
+        return f"waiting:{state.waiting.reason}"
+    if state.terminated is not None:
+        return f"terminated:{state.terminated.exit_code}"
+    return ""
+
+
+COLLECTOR = Collector(gives="pods", asks=(Ask(path="/api/v1/pods"),), parse=parse)

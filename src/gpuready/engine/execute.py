@@ -1,0 +1,270 @@
+"""Execute a plan: intent, act, receipt, wait; the same way whether the run is new or resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from gpuready.engine.diff import changes
+from gpuready.engine.leave import NS
+from gpuready.engine.ledger import Run, at_pointer, fields_of, look_of, merge_patch, replay
+from gpuready.engine.probing import ProbeFailed, remove, run_probes
+from gpuready.engine.verdicts import gpu_verdicts
+from gpuready.engine.waits import WAITS
+from gpuready.model.digest import digest
+from gpuready.model.errors import UserError
+from gpuready.model.facts.compute import ComputeReport
+from gpuready.model.facts.host import HostReport
+from gpuready.model.journal import Intent, Look, Receipt, Waited
+from gpuready.model.names import MANAGED_BY, MANAGER, NAMESPACE
+from gpuready.model.plan import (
+    Action,
+    Apply,
+    Delete,
+    DryRun,
+    Manual,
+    Patch,
+    Plan,
+    Probe,
+    Ref,
+    Release,
+    Restore,
+    Step,
+    ref_of,
+)
+from gpuready.model.ports import Clock, Cluster, Journal
+
+Json = dict[str, Any]
+PROBE_SECONDS = {"look": 150.0, "compute": 180.0, "clean": 120.0}
+
+
+class StepFailed(UserError):
+    """A step could not be done, or what it waits for did not come. The journal keeps the run open."""
+
+    def __init__(self, step: Step, error: UserError) -> None:
+        super().__init__(f"{step.verb} {step.target}: {error.what}", error.next)
+        self.step = step
+        self.cause = error
+
+
+class Event(msgspec.Struct, frozen=True):
+    kind: str  # start | done | wait | note
+    step: Step
+    text: str = ""
+
+
+class Executor:
+    """Executes the steps of one run in order. `tell` is called with what happens, for the live view."""
+
+    def __init__(self, cluster: Cluster, journal: Journal, clock: Clock, tell: Callable[[Event], None]) -> None:
+        self.cluster, self.journal, self.clock, self.tell = cluster, journal, clock, tell
+
+    def run(self, plan: Plan) -> None:
+        """Every step that the journal does not show as done, in order. Raises StepFailed at the first that fails."""
+        run = self._replay()
+        for step in plan.steps:
+            if run.done(step):
+                continue
+            try:
+                self._perform(step, run)
+            except StepFailed:
+                raise
+            except UserError as error:
+                raise StepFailed(step, error) from error
+
+    def _replay(self) -> Run:
+        run = replay(self.journal.entries())
+        assert run is not None, "a journal begins with its start"
+        return run
+
+    def _perform(self, step: Step, run: Run) -> None:
+        self.tell(Event("start", step))
+        began = self.clock.monotonic()
+        note = ""
+        if step.id not in run.receipts:
+            intent = run.intents.get(step.id) or self._intend(step)
+            receipt = self._act(step, intent)
+            self.journal.append(receipt)
+            note = receipt.note
+        if step.wait:
+            note = self._wait(step) or note
+            self.journal.append(Waited(at=self.clock.now(), step=step.id, note=note))
+        self.tell(Event("done", step, note or f"{self.clock.monotonic() - began:.1f} s"))
+
+    def _wait(self, step: Step) -> str:
+        assert step.wait is not None
+        try:
+            return WAITS[step.wait.until](self.cluster, step.wait, self.journal.hold)
+        except TimeoutError as late:
+            raise UserError(f"{late} within {step.wait.seconds} s", "gpuready apply --resume waits again") from None
+
+    def _intend(self, step: Step) -> Intent:
+        existed, uid, before = self._observe(step)
+        intent = Intent(at=self.clock.now(), step=step.id, existed=existed, uid=uid, before=before)
+        self.journal.append(intent)
+        return intent
+
+    def _observe(self, step: Step) -> tuple[bool, str, Mapping[str, Any]]:
+        """What is there now, checked against what the plan was made for."""
+        match step.action:
+            case Apply(object=obj) | Patch(object=obj):
+                live = self.cluster.get(ref_of(obj))
+                self._check(step, live)
+                before = {p: at_pointer(live, p) for p in fields_of(obj)} if isinstance(step.action, Patch) else {}
+                return live is not None, _uid(live), before
+        return True, "", {}
+
+    def _check(self, step: Step, live: Json | None) -> None:
+        obj = step.action.object  # type: ignore[union-attr]
+        if live is None and (step.expects is not None or isinstance(step.action, Patch)):
+            raise UserError(f"{step.target} has vanished since the plan was made", "plan again")
+        if live is None or step.expects is None and step.id.startswith("reapply"):
+            return
+        if step.expects is None and step.verb == "create":
+            labels = live["metadata"].get("labels") or {}
+            if not MANAGED_BY.items() <= labels.items():
+                raise UserError(f"{step.target} exists and is not ours", "rename or remove it, then plan again")
+            return
+        planned = [c.path for c in step.changes]
+        now = {c.path: c.before for c in changes(obj, live)}
+        if step.expects is not None and digest([now.get(p) for p in planned]) != step.expects and now:
+            raise UserError(f"{step.target} was changed since the plan was made", "plan again")
+
+    def _act(self, step: Step, intent: Intent) -> Receipt:
+        self.journal.hold()
+        done = _ACTIONS[type(step.action)](self, step, step.action, intent)
+        return msgspec.structs.replace(done, at=self.clock.now(), step=step.id)
+
+    def _apply(self, step: Step, action: Apply | Patch, intent: Intent) -> Receipt:
+        meta = dict(action.object["metadata"])
+        if intent.uid:
+            meta["uid"] = intent.uid  # only this very object
+        applied = self.cluster.apply({**action.object, "metadata": meta}, manager=MANAGER)
+        return Receipt(at="", step="", uid=_uid(applied))
+
+    def _delete(self, step: Step, action: Delete, intent: Intent) -> Receipt:
+        if action.ref == NS:
+            self.journal.leave_cluster()
+        live = self.cluster.get(action.ref)
+        if _uid(live) != action.uid:
+            return Receipt(at="", step="", note="was gone already")
+        self.cluster.delete(action.ref, uid=action.uid)
+        self.cluster.wait_for(
+            action.ref, lambda o: o is None or _uid(o) != action.uid, timeout=120, each=self.journal.hold
+        )
+        return Receipt(at="", step="")
+
+    def _restore(self, step: Step, action: Restore, intent: Intent) -> Receipt:
+        live = self.cluster.get(action.ref)
+        if _uid(live) != action.uid or live is None:
+            return Receipt(at="", step="", note="the object is gone; nothing to restore")
+        mine = {p: v for p, v in action.ours.items() if at_pointer(live, p) == v}
+        foreign = sorted(p for p in action.ours if p not in mine and at_pointer(live, p) != action.before.get(p))
+        values = {p: action.before.get(p) for p in mine}
+        if values:
+            patch = merge_patch(values)
+            patch.setdefault("metadata", {}).update(
+                uid=action.uid, resourceVersion=live["metadata"]["resourceVersion"]
+            )
+            self.cluster.patch(action.ref, patch)
+        note = f"left as somebody changed it since: {', '.join(foreign)}" if foreign else ""
+        return Receipt(at="", step="", note=note)
+
+    def _release(self, step: Step, action: Release, intent: Intent) -> Receipt:
+        live = self.cluster.get(action.ref)
+        if live is None:
+            return Receipt(at="", step="", note="the object is gone")
+        owners = {(e.get("manager"), e.get("subresource", "")) for e in live["metadata"].get("managedFields") or ()}
+        bare = {
+            "apiVersion": action.ref.api_version,
+            "kind": action.ref.kind,
+            "metadata": {"name": action.ref.name, "uid": _uid(live)},
+        }
+        for subresource in ("", *action.subresources):
+            if (action.manager, subresource) in owners:
+                self.journal.hold()
+                self.cluster.apply(bare, manager=action.manager, subresource=subresource)
+        return Receipt(at="", step="")
+
+    def _dry_run(self, step: Step, action: DryRun, intent: Intent) -> Receipt:
+        self.cluster.create(action.object, dry_run=True)
+        return Receipt(at="", step="", note="would be admitted")
+
+    def _manual(self, step: Step, action: Manual, intent: Intent) -> Receipt:
+        raise UserError(action.text, "do it, then run again")
+
+    def _probe(self, step: Step, action: Probe, intent: Intent) -> Receipt:
+        answers = run_probes(self.cluster, action.pods, PROBE_SECONDS[action.kind], self.journal.hold)
+        for answer in answers.values():
+            if isinstance(answer, ProbeFailed):
+                raise answer
+        texts = {n: str(a) for n, a in answers.items()}
+        return _PROBES[action.kind](self, action, texts)
+
+    def _looked(self, action: Probe, texts: Mapping[str, str]) -> Receipt:
+        facts = {}
+        for node, text in texts.items():
+            live = self.cluster.get(Ref(api_version="v1", kind="Node", name=node)) or {}
+            kernel = live.get("status", {}).get("nodeInfo", {}).get("kernelVersion", "")
+            report = decode(text, HostReport, node)
+            facts[node] = msgspec.to_builtins(look_of(report, _uid(live), kernel, self.clock.now()))
+        found = sum(1 for f in facts.values() if isinstance(f["report"]["gpus"], list) and f["report"]["gpus"])
+        return Receipt(at="", step="", facts=facts, note=f"{found} of {len(facts)} have a GPU")
+
+    def _computed(self, action: Probe, texts: Mapping[str, str]) -> Receipt:
+        reports = {n: decode(t, ComputeReport, n) for n, t in texts.items()}
+        verdicts = gpu_verdicts(tuple(reports), reports, None, action.nonce)
+        bad = [v for v in verdicts if v.verdict != "PASS"]
+        if bad or not verdicts:
+            what = "; ".join(f"{v.node} {v.uuid}: {v.note}" for v in bad) or "the probe reported no GPU"
+            raise UserError(f"the GPUs do not compute: {what}", "gpuready doctor says why")
+        replayed = " (replayed GPU)" if any(v.replayed for v in verdicts) else ""
+        note = f"{len(verdicts)} of {len(verdicts)} GPUs computed right{replayed}"
+        return Receipt(at="", step="", facts=msgspec.to_builtins(reports), note=note)
+
+    def _cleaned(self, action: Probe, texts: Mapping[str, str]) -> Receipt:
+        facts = {n: decode(t, dict[str, Any], n) for n, t in texts.items()}
+        return Receipt(at="", step="", facts=facts, note="; ".join(_cleaning(f) for f in facts.values()))
+
+
+def _cleaning(fact: Mapping[str, Any]) -> str:
+    left = fact.get("left") or []
+    removed = f"removed {len(fact.get('removed') or [])} files"
+    return f"{removed}; left: {', '.join(map(str, left))}" if left else removed
+
+
+def decode(text: str, type_: Any, node: str) -> Any:
+    """The one line of JSON that a probe printed; hostile or damaged output is a UserError, never a traceback."""
+    lines = [line for line in text.splitlines() if line.startswith("{")]
+    try:
+        return msgspec.json.decode(lines[-1] if lines else "", type=type_)
+    except (msgspec.MsgspecError, UnicodeError, IndexError) as error:
+        raise UserError(
+            f"the probe on node/{node} printed no report that this version reads ({error})",
+            "is spec.image the image of this very version? gpuready image push makes it",
+        ) from None
+
+
+def _uid(obj: Mapping[str, Any] | None) -> str:
+    return str((obj or {}).get("metadata", {}).get("uid", ""))
+
+
+_ACTIONS: Mapping[type[Action], Callable[..., Receipt]] = {
+    Apply: Executor._apply,
+    Patch: Executor._apply,
+    Delete: Executor._delete,
+    Restore: Executor._restore,
+    Release: Executor._release,
+    Probe: Executor._probe,
+    DryRun: Executor._dry_run,
+    Manual: Executor._manual,
+}
+_PROBES: Mapping[str, Callable[..., Receipt]] = {
+    "look": Executor._looked,
+    "compute": Executor._computed,
+    "clean": Executor._cleaned,
+}
+
+__all__ = ["NAMESPACE", "Event", "Executor", "Look", "StepFailed", "decode", "remove"]

@@ -1,0 +1,88 @@
+"""Asks the API what the collectors want to know, and makes the cluster's facts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from gpuready.engine import catalog
+from gpuready.model.collector import Ask, Collector
+from gpuready.model.errors import NotFound, UserError
+from gpuready.model.facts.cluster import ClusterFacts, Identity, Permission
+from gpuready.model.ports import Reader
+from gpuready.model.unknown import Unknown
+
+
+class GroupVersion(msgspec.Struct, frozen=True):
+    version: str
+
+
+class Group(msgspec.Struct, frozen=True):
+    """/apis/GROUP: the versions, the preferred first."""
+
+    versions: tuple[GroupVersion, ...]
+
+
+class ApiResource(msgspec.Struct, frozen=True):
+    name: str
+
+
+class Resources(msgspec.Struct, frozen=True):
+    """/apis/GROUP/VERSION."""
+
+    resources: tuple[ApiResource, ...]
+
+
+GROUP = msgspec.json.Decoder(Group)
+RESOURCES = msgspec.json.Decoder(Resources)
+
+
+def gather(reader: Reader, identity: Identity, permissions: tuple[Permission, ...] = ()) -> ClusterFacts:
+    """One field a collector; what could not be read makes that field Unknown, and no other."""
+    found = {collector.gives: collect(reader, collector) for collector in catalog.collectors()}
+    return ClusterFacts(identity=identity, permissions=permissions, **found)
+
+
+def collect(reader: Reader, collector: Collector) -> Any:
+    """The fact, or Unknown with what stood in the way. Pages are parsed as they come and not kept."""
+    try:
+        return collector.parse(*(_pages(reader, ask) for ask in collector.asks))
+    except UserError as error:
+        return Unknown(error.what, ask=error.next)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Unknown(f"{collector.asks[0].path}: the answer is not what the API documents: {error}"[:300])
+
+
+def _pages(reader: Reader, ask: Ask) -> Iterator[bytes]:
+    try:
+        path = _served(reader, ask.path)
+        if path is not None:
+            yield from reader.pages(path, {"limit": str(ask.limit)} if ask.limit else None)
+        elif not ask.optional:
+            raise UserError(f"the API does not serve {ask.path}")
+    except NotFound:
+        if not ask.optional:
+            raise
+
+
+def _served(reader: Reader, path: str) -> str | None:
+    """The path with the first version of its group that serves the resource; None when none does."""
+    if "/*/" not in path:
+        return path
+    group, resource = path.split("/*/")
+    try:
+        versions = GROUP.decode(_document(reader, group)).versions
+    except NotFound:
+        return None
+    for served in versions:
+        names = RESOURCES.decode(_document(reader, f"{group}/{served.version}")).resources
+        if any(r.name == resource for r in names):
+            return f"{group}/{served.version}/{resource}"
+    return None
+
+
+def _document(reader: Reader, path: str) -> bytes:
+    return b"".join(reader.pages(path))
+

@@ -1,0 +1,330 @@
+"""One user's dealings with one cluster: look around, propose, carry out, go back. Driven through ports alone."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from gpuready import __version__
+from gpuready.engine.catalog import preflight_rules
+from gpuready.engine.compose import World, compose, refs_to_observe
+from gpuready.engine.design import design
+from gpuready.engine.execute import Event, Executor, StepFailed
+from gpuready.engine.gather import gather
+from gpuready.engine.judge import judge
+from gpuready.engine.leave import go_back
+from gpuready.engine.ledger import Run, replay
+from gpuready.model.errors import UserError
+from gpuready.model.facts.cluster import ClusterFacts, Identity, Permission
+from gpuready.model.journal import End, Entry, Inventory, Planned, Start
+from gpuready.model.plan import Plan, Skipped
+from gpuready.model.ports import Clock, Cluster, Journal, Reader
+from gpuready.model.rule import Verdict
+from gpuready.model.spec import Setup
+from gpuready.model.unknown import Unknown
+
+
+class Journals(Protocol):
+    """Where runs are recorded."""
+
+    def last(self) -> Sequence[Entry]: ...
+
+    def open(self) -> Journal: ...
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, what it rests on, and what speaks against it."""
+
+    setup: Setup
+    plan: Plan
+    cluster: ClusterFacts
+    inventory: Inventory
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def refused(self) -> tuple[Verdict, ...]:
+        """What must be settled first: found, and also what could not be decided."""
+        hard = [v for v in self.verdicts if v.effect == "refuse"]
+        return tuple(v for v in hard if v.status in ("found", "undetermined", "crashed"))
+
+    def effects(self, effect: str) -> tuple[Verdict, ...]:
+        return tuple(v for v in self.verdicts if v.effect == effect and v.status == "found")
+
+
+class Refused(UserError):
+    """Nothing was changed, because of these verdicts."""
+
+    def __init__(self, proposal: Proposal) -> None:
+        super().__init__("gpuready does not go on", "settle what is named above, then run again")
+        self.proposal = proposal
+
+
+class Session:
+    def __init__(
+        self,
+        cluster: Cluster,
+        reader: Reader,
+        journals: Journals,
+        clock: Clock,
+        identity: Identity,
+        permissions: tuple[Permission, ...] = (),
+    ) -> None:
+        self.cluster, self.reader, self.journals, self.clock = cluster, reader, journals, clock
+        self.identity, self.permissions = identity, permissions
+
+    # -- reading
+
+    def look_around(self) -> ClusterFacts:
+        return gather(self.reader, self.identity, self.permissions)
+
+    def last_run(self) -> Run | None:
+        return replay(self.journals.last())
+
+    def inventory(self) -> Inventory:
+        run = self.last_run()
+        return run.inventory if run else Inventory()
+
+    # -- proposing
+
+    def propose(self, setup: Setup, cluster: ClusterFacts, inventory: Inventory) -> Proposal:
+        """The plan for this spec. Where the spec names no nodes, a node that speaks against itself is left out."""
+        proposal = self._propose(setup, cluster, inventory)
+        if setup.nodes.names or setup.nodes.match_labels:
+            return proposal
+        out = _nodes_against(proposal.refused)
+        if not out:
+            return proposal
+        chosen = msgspec.structs.replace(setup.nodes, exclude=(*setup.nodes.exclude, *sorted(out)))
+        again = self._propose(msgspec.structs.replace(setup, nodes=chosen), cluster, inventory)
+        skipped = [s for s in again.plan.skipped if s.target.removeprefix("node/") not in out]
+        skipped += [Skipped(target=f"node/{n}", why=why) for n, why in sorted(out.items())]
+        return msgspec.structs.replace(again, plan=msgspec.structs.replace(again.plan, skipped=tuple(skipped)))
+
+    def _propose(self, setup: Setup, cluster: ClusterFacts, inventory: Inventory) -> Proposal:
+        if isinstance(cluster.nodes, Unknown):
+            raise UserError(f"the nodes cannot be listed: {cluster.nodes.why}", cluster.nodes.ask)
+        wanted = design(setup, cluster, inventory)
+        if wanted.choice.absent:
+            raise UserError(
+                f"the spec names nodes that the cluster has not: {', '.join(wanted.choice.absent)}",
+                "kubectl get nodes shows the names",
+            )
+        facts = {
+            "cluster": cluster,
+            "setup": setup,
+            "looks": wanted.choice.looks,
+            "inventory": inventory,
+            "chosen": tuple(n.name for n in wanted.choice.nodes),
+        }
+        observed = {ref: self.cluster.get(ref) for ref in refs_to_observe(wanted, inventory)}
+        world = World(setup=setup, cluster=cluster, inventory=inventory, observed=observed)
+        plan = compose(wanted, world)
+        verdicts = judge(preflight_rules(), facts)
+        return Proposal(setup=setup, plan=plan, cluster=cluster, inventory=inventory, verdicts=verdicts)
+
+    # -- doing
+
+    def up(
+        self,
+        setup: Setup,
+        approve: Callable[[Proposal], None],
+        tell: Callable[[Event], None],
+        settled: Callable[[Proposal], Setup] = lambda proposal: proposal.setup,
+        take_over: bool = False,
+    ) -> Proposal:
+        """Look, plan, ask, apply. Returns the last proposal; its plan is empty when there was nothing to do.
+
+        `approve` raises to stop. `settled` is called once all nodes were looked at and may pin the spec (init).
+        Raises Refused, StepFailed or UserError; what a failed look had changed is taken back first.
+        """
+        run = self.last_run()
+        if run and run.open:
+            raise _unfinished(run)
+        inventory = run.inventory if run else Inventory()
+        journal: Journal | None = None
+        while True:
+            proposal = self._agreed(setup, inventory, approve, settled, journal)
+            if not proposal.plan.stages:
+                break
+            journal = self._record(journal, proposal, inventory, take_over)
+            self._carry_out(journal, proposal.plan, tell)
+            inventory = _run_of(journal).inventory
+            if not proposal.plan.pending:
+                break
+        if journal:
+            journal.close(End(at=self.clock.now(), outcome="done"))
+        return proposal
+
+    def _agreed(
+        self,
+        setup: Setup,
+        inventory: Inventory,
+        approve: Callable[[Proposal], None],
+        settled: Callable[[Proposal], Setup],
+        journal: Journal | None,
+    ) -> Proposal:
+        """A proposal that nothing speaks against and that the user has approved; else everything is taken back."""
+        try:
+            proposal = self.propose(setup, self.look_around(), inventory)
+            if proposal.refused:
+                raise Refused(proposal)
+            if not proposal.plan.pending:
+                pinned = settled(proposal)
+                if pinned != proposal.setup:
+                    proposal = self.propose(pinned, proposal.cluster, inventory)
+            if proposal.plan.stages:
+                approve(proposal)
+        except BaseException:
+            if journal:
+                self._take_back(journal)
+            raise
+        return proposal
+
+    def _record(
+        self, journal: Journal | None, proposal: Proposal, inventory: Inventory, take_over: bool
+    ) -> Journal:
+        planned = Planned(at=self.clock.now(), plan=proposal.plan, setup=proposal.setup)
+        if journal:
+            journal.append(planned)
+            return journal
+        journal = self.journals.open()
+        journal.begin(self._start("up", inventory, journal), planned, take_over=take_over)
+        return journal
+
+    def _start(self, purpose: str, inventory: Inventory, journal: Journal) -> Start:
+        at = self.clock.now()
+        run = f"{at[:19].replace('-', '').replace(':', '').lower()}-{secrets.token_hex(3)}"
+        return Start(
+            run=run, purpose=purpose, at=at, holder=journal.holder, version=__version__, inventory=inventory
+        )
+
+    def _carry_out(self, journal: Journal, plan: Plan, tell: Callable[[Event], None]) -> None:
+        try:
+            Executor(self.cluster, journal, self.clock, tell).run(plan)
+        except StepFailed as failed:
+            if plan.pending:
+                self._take_back(journal)
+            else:
+                journal.close(End(at=self.clock.now(), outcome="failed", why=failed.what))
+            raise
+
+    def _take_back(self, journal: Journal) -> None:
+        """Put back what this run has changed so far, quietly: only our own namespace and probes are concerned."""
+        run = _run_of(journal)
+        self._back(journal, run.inventory, run.start.inventory, run.setup or Setup(), "undo", lambda _: None)
+
+    def _back(
+        self,
+        journal: Journal,
+        now: Inventory,
+        to: Inventory,
+        setup: Setup,
+        purpose: str,
+        tell: Callable[[Event], None],
+        silent: Collection[str] = (),
+    ) -> None:
+        plan = go_back(now, to, setup=setup, cluster_uid=self.identity.uid, purpose=purpose, silent_nodes=silent)
+        journal.append(Planned(at=self.clock.now(), plan=plan, setup=setup))
+        self._finish_back(journal, plan, tell)
+
+    def _finish_back(self, journal: Journal, plan: Plan, tell: Callable[[Event], None]) -> None:
+        try:
+            Executor(self.cluster, journal, self.clock, tell).run(plan)
+        except StepFailed as failed:
+            journal.close(End(at=self.clock.now(), outcome="failed", why=failed.what))
+            raise
+        nothing_left = not _run_of(journal).inventory.items
+        journal.close(End(at=self.clock.now(), outcome="undone"), nothing_left=nothing_left)
+
+    def resume(self, tell: Callable[[Event], None], *, take_over: bool = False) -> Run:
+        """Go on with the last run where it stopped. A plan with pending stages must be composed again by `up`."""
+        run = self.last_run()
+        if run is None or not run.open or run.plan is None:
+            raise UserError("there is no unfinished run on this cluster", "gpuready up begins one")
+        journal = self.journals.open()
+        journal.resume(take_over=take_over)
+        run = _run_of(journal)
+        assert run.plan is not None
+        if run.plan.purpose == "up":
+            self._carry_out(journal, run.plan, tell)
+            if not run.plan.pending:
+                journal.close(End(at=self.clock.now(), outcome="done"))
+        else:
+            self._finish_back(journal, run.plan, tell)
+        return _run_of(journal)
+
+    def undo(self, approve: Callable[[Plan], None], tell: Callable[[Event], None], *, take_over: bool = False) -> Plan:
+        """Take back what the last run did, finished or not."""
+        run = self.last_run()
+        if run is None or run.plan is None:
+            raise UserError("there is no run to undo on this cluster", "gpuready status shows the cluster")
+        setup = run.setup or Setup()
+        plan = go_back(
+            run.inventory, run.start.inventory, setup=setup, cluster_uid=self.identity.uid, purpose="undo"
+        )
+        approve(plan)
+        journal = self.journals.open()
+        journal.resume(take_over=take_over)
+        now = _run_of(journal)
+        self._back(journal, now.inventory, now.start.inventory, setup, "undo", tell)
+        return plan
+
+    def uninstall(
+        self,
+        approve: Callable[[Plan], None],
+        tell: Callable[[Event], None],
+        *,
+        silent: Collection[str] = (),
+        take_over: bool = False,
+    ) -> Plan | None:
+        """Everything of ours out of the cluster. None: there was nothing."""
+        run = self.last_run()
+        if run and run.open:
+            raise _unfinished(run)
+        inventory = run.inventory if run else Inventory()
+        if not inventory.items:
+            return None
+        setup = inventory.setup or Setup()
+        plan = go_back(
+            inventory,
+            Inventory(),
+            setup=setup,
+            cluster_uid=self.identity.uid,
+            purpose="uninstall",
+            silent_nodes=silent,
+        )
+        approve(plan)
+        journal = self.journals.open()
+        planned = Planned(at=self.clock.now(), plan=plan, setup=setup)
+        journal.begin(self._start("uninstall", inventory, journal), planned, take_over=take_over)
+        self._finish_back(journal, plan, tell)
+        return plan
+
+
+def _run_of(journal: Journal) -> Run:
+    run = replay(journal.entries())
+    assert run is not None
+    return run
+
+
+def _unfinished(run: Run) -> UserError:
+    why = f" ({run.end.why})" if run.end and run.end.why else ""
+    return UserError(
+        f"run {run.start.run} ({run.start.purpose}, begun {run.start.at[:19]}Z) is not finished{why}",
+        "`gpuready apply --resume` goes on with it, `gpuready apply --undo` takes it back",
+    )
+
+
+def _nodes_against(refused: Iterable[Verdict]) -> Mapping[str, str]:
+    """Nodes to leave out, with the reason; empty when something speaks against the whole cluster."""
+    out: dict[str, str] = {}
+    for verdict in refused:
+        if verdict.status != "found" or not all(f.nodes for f in verdict.findings):
+            return {}
+        for finding in verdict.findings:
+            for node in finding.nodes:
+                out.setdefault(node, finding.says)
+    return out

@@ -1,0 +1,165 @@
+"""What the API says about the cluster: parsed, frozen, narrow. Collections are complete or Unknown, never silently short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from gpuready.model.unknown import Unknown
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of every fact: immutable, built by name, camelCase on the wire."""
+
+
+class Taint(Frozen, frozen=True, kw_only=True):
+    key: str
+    value: str = ""
+    effect: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
+
+
+class Node(Frozen, frozen=True, kw_only=True):
+    name: str
+    uid: str
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    label_managers: Mapping[str, str] = {}  # label key -> field manager that set it, where managedFields tell
+    taints: tuple[Taint, ...] = ()
+    unschedulable: bool = False
+    ready: bool | Unknown = Unknown("the node reports no Ready condition")
+    ready_reason: str = ""  # of the Ready condition: "KubeletNotReady: container runtime is down"
+    managers: tuple[str, ...] = ()  # field managers that wrote to the object itself (not to its status), sorted
+    kubelet: str = ""  # v1.34.4
+    runtime: str = ""  # containerd://2.2.9
+    os: str = "linux"
+    arch: str = "amd64"
+    os_image: str = ""
+    kernel: str = ""
+    provider_id: str = ""
+    capacity: Mapping[str, int] = {}  # extended resources with "/" in the name only, whole numbers
+    allocatable: Mapping[str, int] = {}
+
+
+class ContainerUse(Frozen, frozen=True, kw_only=True):
+    name: str
+    image: str = ""
+    requests: Mapping[str, int] = {}  # extended resources, whole numbers
+    visible_devices: str = ""  # NVIDIA_VISIBLE_DEVICES written in the pod spec
+    state: str = ""  # running | waiting:Reason | terminated:ExitCode | "" (no status)
+    ready: bool = False
+    init: bool = False
+
+
+class Pod(Frozen, frozen=True, kw_only=True):
+    namespace: str
+    name: str
+    uid: str
+    node: str = ""
+    phase: str = ""
+    reason: str = ""
+    owner: str = ""  # ds/nvidia-device-plugin-daemonset
+    labels: Mapping[str, str] = {}
+    runtime_class: str = ""
+    terminating: bool = False
+    device_plugin_dir: bool = False  # mounts /var/lib/kubelet/device-plugins from the host
+    claims: int = 0  # DRA resource claims
+    containers: tuple[ContainerUse, ...] = ()
+    created: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class DaemonSet(Frozen, frozen=True, kw_only=True):
+    namespace: str
+    name: str
+    uid: str
+    images: tuple[str, ...] = ()
+    labels: Mapping[str, str] = {}
+    device_plugin_dir: bool = False
+    args: tuple[str, ...] = ()  # command and args of all containers: what a plugin serves is often told here
+    selects: tuple[str, ...] = ()  # label keys by which it chooses nodes (nodeSelector, required affinity), sorted
+    desired: int = 0
+    ready: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class StackObject(Frozen, frozen=True, kw_only=True):
+    """An object by which another GPU stack owns the GPUs: ClusterPolicy, NVIDIADriver, GPUCluster, DRA DeviceClass."""
+
+    kind: str
+    name: str
+    detail: str = ""  # "state ready", "pool gpu-1"
+    node: str = ""  # ResourceSlice: the node whose devices it offers
+
+
+class Permission(Frozen, frozen=True, kw_only=True):
+    verb: str
+    group: str
+    resource: str  # "nodes", "nodes/status"
+    namespace: str = ""
+    allowed: bool | Unknown = Unknown("not asked")
+
+    def __str__(self) -> str:
+        where = f" in namespace {self.namespace}" if self.namespace else ""
+        group = f".{self.group}" if self.group else ""
+        return f"{self.verb} {self.resource}{group}{where}"
+
+
+class Identity(Frozen, frozen=True, kw_only=True):
+    """Which cluster this is. `uid` is the UID of namespace kube-system: names and addresses change, it does not."""
+
+    uid: str
+    server: str
+    context: str = ""
+    name: str = ""
+    version: str = ""  # v1.34.4
+    insecure: bool = False
+
+    @property
+    def minor(self) -> tuple[int, int]:
+        """(1, 34); (0, 0) when the version is not of that form."""
+        parts = self.version.lstrip("v").split(".")
+        try:
+            return int(parts[0]), int("".join(c for c in parts[1] if c.isdigit()))
+        except (IndexError, ValueError):
+            return 0, 0
+
+
+class Namespace(Frozen, frozen=True, kw_only=True):
+    name: str
+    phase: str = "Active"
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    managers: tuple[str, ...] = ()  # field managers that wrote to it, sorted
+    blocked: tuple[str, ...] = ()  # while terminating: what the namespace controller says is in the way
+
+
+class Webhook(Frozen, frozen=True, kw_only=True):
+    """An admission webhook with failurePolicy Fail that is asked about the creation of pods in gpuready-system."""
+
+    kind: str  # ValidatingWebhookConfiguration | MutatingWebhookConfiguration
+    configuration: str
+    name: str
+    backend: str = ""  # "service kyverno/kyverno-svc" or "url"
+
+
+class ClusterFacts(Frozen, frozen=True, kw_only=True):
+    identity: Identity
+    nodes: tuple[Node, ...] | Unknown
+    pods: tuple[Pod, ...] | Unknown
+    daemonsets: tuple[DaemonSet, ...] | Unknown
+    stacks: tuple[StackObject, ...] | Unknown
+    own_namespace: Namespace | None | Unknown  # gpuready-system; None: there is none
+    kubeadm: bool | Unknown = Unknown("not read")  # ConfigMap kube-system/kubeadm-config is there
+    permissions: tuple[Permission, ...] = ()
+    webhooks: tuple[Webhook, ...] | Unknown = ()
+    dra: tuple[StackObject, ...] | Unknown = ()  # DeviceClasses and ResourceSlices of driver gpu.nvidia.com

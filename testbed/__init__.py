@@ -1,0 +1,7 @@
+"""Real Kubernetes nodes on one machine, for the tests: `python -m testbed`, or `Testbed` from Python. Not part of the wheel."""
+
+from testbed.cluster import Testbed
+from testbed.errors import TestbedError
+from testbed.node import Node
+
+__all__ = ["Node", "Testbed", "TestbedError"]

@@ -1,0 +1,62 @@
+"""One cgroup per node in every hierarchy (v1) or in the one there is (v2), and their removal."""
+
+import os
+import time
+from pathlib import Path
+
+from testbed.errors import TestbedError
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+def hierarchies() -> list[Path]:
+    """Where cgroups are made: the unified hierarchy, or every version 1 controller's and the named ones."""
+    if (ROOT / "cgroup.controllers").exists():
+        return [ROOT]
+    return [path for path in sorted(ROOT.iterdir()) if (path / "cgroup.procs").exists() and not path.is_symlink()]
+
+
+def create(name: str) -> None:
+    """Make the cgroup; on version 2 with every controller that the machine hands down, as the kubelet wants it."""
+    for hierarchy in hierarchies():
+        (hierarchy / name).mkdir(exist_ok=True)
+    if (ROOT / "cgroup.controllers").exists():
+        for folder in (ROOT, ROOT / name):
+            for controller in (folder / "cgroup.controllers").read_text().split():
+                (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+
+
+def members(name: str) -> set[int]:
+    """Pids in the cgroup and below, in any hierarchy."""
+    pids: set[int] = set()
+    for hierarchy in hierarchies():
+        for file in (hierarchy / name).rglob("cgroup.procs"):
+            try:
+                pids.update(int(line) for line in file.read_text().split())
+            except (FileNotFoundError, OSError):
+                continue  # removed while we looked
+    return pids
+
+
+def pod_members(name: str, uid: str) -> set[int]:
+    """Pids of one pod's containers below a node's cgroup (the kubelet's cgroupfs layout: .../podUID/...)."""
+    found: set[int] = set()
+    for hierarchy in hierarchies():
+        for pod in (hierarchy / name).glob(f"kubepods/**/pod{uid}"):
+            found |= members(str(pod.relative_to(hierarchy)))
+    return found
+
+
+def remove(name: str, seconds: float = 10.0) -> None:
+    """Remove the cgroup and all below it, in every hierarchy; its processes must be dead. TestbedError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while left := [path for hierarchy in hierarchies() if (path := hierarchy / name).exists()]:
+        for top in left:
+            for folder, _, _ in os.walk(top, topdown=False):
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    continue  # a process in it is still exiting: again below
+        if time.monotonic() > deadline:
+            raise TestbedError(f"cgroup {left[0]} cannot be removed; its processes: {sorted(members(name))}")
+        time.sleep(0.02)
