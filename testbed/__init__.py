@@ -1,4 +1,4 @@
-"""Real Kubernetes nodes on one machine, for the tests: `python -m testbed`, or `Testbed` from Python. Not part of the wheel."""
+"""Real Kubernetes nodes on one machine, for the tests: `python -m testbed` or `Testbed`. Not part of the wheel."""
 
 from testbed.cluster import Testbed
 from testbed.errors import TestbedError

@@ -2,13 +2,14 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 from testbed import pki
 from testbed.binaries import KUBERNETES, Binaries, cache
-from testbed.cluster import Testbed, state_folder
+from testbed.cluster import Testbed, destroy
 from testbed.errors import TestbedError
 from testbed.settings import DRIVER_ROOT
 
@@ -27,20 +28,37 @@ def _pair(text: str) -> tuple[str, Path]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m testbed", description="Real Kubernetes nodes on this machine (root).")
-    parser.add_argument("--name", default="default", help="which testbed; several can run at once (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m testbed", description="Real Kubernetes nodes on this machine (root)."
+    )
+    parser.add_argument(
+        "--name", default="default", help="which testbed; several can run at once (default: %(default)s)"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     up = verbs.add_parser("up", help="build what is missing, start nodes, wait until they are Ready")
     up.add_argument("--nodes", type=int, default=2, help="1, 2 or 3 (default: %(default)s)")
     up.add_argument("--status-every", default="1s", help="how often a kubelet reports its node (default: %(default)s)")
-    up.add_argument("--replay", type=_pair, action="append", default=[], metavar="NODE=CAPTURE", help="give a node the GPUs of a capture")
-    up.add_argument("--machine-gpus", action="append", default=[], metavar="NODE", help="give a node this machine's own GPUs")
-    up.add_argument("--driver-root", default=DRIVER_ROOT, help="where such nodes have the driver (default: %(default)s)")
+    up.add_argument(
+        "--replay",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NODE=CAPTURE",
+        help="give a node the GPUs of a capture",
+    )
+    up.add_argument(
+        "--machine-gpus", action="append", default=[], metavar="NODE", help="give a node this machine's own GPUs"
+    )
+    up.add_argument(
+        "--driver-root", default=DRIVER_ROOT, help="where such nodes have the driver (default: %(default)s)"
+    )
     up.add_argument("--pki", type=Path, help="keys and certificates made before by: python -m testbed pki DIR")
     build = verbs.add_parser("build", help="build or fetch the binaries, start nothing")
     for verb in (up, build):
         verb.add_argument("--kubernetes", default=KUBERNETES, metavar="X.Y.Z", help="version (default: %(default)s)")
-        verb.add_argument("--binaries", type=Path, default=cache(), help="folder of the binaries (default: %(default)s)")
+        verb.add_argument(
+            "--binaries", type=Path, default=cache(), help="folder of the binaries (default: %(default)s)"
+        )
     run = verbs.add_parser("exec", help="run a command in the testbed's network, with KUBECONFIG set")
     run.add_argument("--node", help="run it on this node instead")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD...")
@@ -65,7 +83,10 @@ def _up(args: argparse.Namespace) -> int:
         machine_gpus=args.machine_gpus,
         say=say,
     )
-    say(f"{args.nodes} node(s) of Kubernetes {args.kubernetes} Ready; registry {testbed.registry}; kubeconfig {testbed.kubeconfig}")
+    say(
+        f"{args.nodes} node(s) of Kubernetes {args.kubernetes} Ready; registry {testbed.registry}; "
+        f"kubeconfig {testbed.kubeconfig}"
+    )
     say("run commands inside: python -m testbed exec -- kubectl get nodes")
     return 0
 
@@ -90,22 +111,23 @@ def _status(args: argparse.Namespace) -> int:
     testbed = Testbed.find(args.name)
     settings = testbed.settings
     print(f"testbed {settings.name}  Kubernetes {settings.kubernetes}  state {settings.state}")
-    parts = {"testbed": ("etcd", "api", "controllers", "scheduler", "registry"), **{n.name: ("containerd", "kubelet") for n in testbed.nodes}}
+    parts = {
+        "testbed": ("etcd", "api", "controllers", "scheduler", "registry"),
+        **{n.name: ("containerd", "kubelet") for n in testbed.nodes},
+    }
     complete = True
     for name, processes in parts.items():
         space = testbed.node(name).space if name != "testbed" else testbed.space
         running = {process: space.process(process) for process in processes}
         complete &= all(running.values())
-        print(f"{name:8}", "  ".join(f"{process} {found.pid if found else 'DOWN'}" for process, found in running.items()))
+        print(
+            f"{name:8}", "  ".join(f"{process} {found.pid if found else 'DOWN'}" for process, found in running.items())
+        )
     return 0 if complete else 1
 
 
 def _down(args: argparse.Namespace) -> int:
-    if not state_folder(args.name).exists():
-        say(f"no testbed {args.name}: nothing to do")
-        return 0
-    Testbed.find(args.name).down()
-    say("all gone")
+    say("all gone" if destroy(args.name) else f"no testbed {args.name}: nothing to do")
     return 0
 
 
@@ -127,11 +149,20 @@ def _pki(args: argparse.Namespace) -> int:
     return 0
 
 
-VERBS = {"up": _up, "exec": _exec, "status": _status, "down": _down, "kubeconfig": _kubeconfig, "build": _build, "pki": _pki}
+VERBS = {
+    "up": _up,
+    "exec": _exec,
+    "status": _status,
+    "down": _down,
+    "kubeconfig": _kubeconfig,
+    "build": _build,
+    "pki": _pki,
+}
 
 
 def main() -> int:
     args = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an `up` that is ended so removes what it made
     try:
         return VERBS[args.verb](args)
     except TestbedError as error:

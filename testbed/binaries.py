@@ -1,7 +1,7 @@
 """Finds or builds what the testbed runs: Kubernetes and containerd from Go modules, the rest from Debian packages.
 
-One folder holds it all, outside the source tree: bin/ (containerd, runc, busybox, docker-registry...), cni/, kube-VERSION/ (one binary
-and its names). $GPUREADY_TESTBED_CACHE names another folder than ~/.cache/gpuready-testbed.
+One folder holds it all, outside the source tree: bin/ (containerd, runc, busybox, docker-registry...), cni/,
+kube-VERSION/ (one binary and its names). $GPUREADY_TESTBED_CACHE names another folder than ~/.cache/gpuready-testbed.
 """
 
 import fcntl
@@ -24,10 +24,14 @@ CONTAINERD_BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr")
 PACKAGED = {"runc": "runc", "busybox": "busybox-static", "docker-registry": "docker-registry"}  # binary: Debian package
 CNI_PLUGINS = ("bridge", "host-local", "loopback")
 CNI_PACKAGE = "containernetworking-plugins"
-STAGING = """api apiextensions-apiserver apimachinery apiserver cli-runtime client-go cloud-provider cluster-bootstrap code-generator
-component-base component-helpers controller-manager cri-api cri-client cri-streaming csi-translation-lib dynamic-resource-allocation
-endpointslice externaljwt kms kube-aggregator kube-controller-manager kube-proxy kube-scheduler kubectl kubelet metrics mount-utils
-pod-security-admission sample-apiserver sample-cli-plugin sample-controller streaming""".split()
+STAGING = (
+    "api apiextensions-apiserver apimachinery apiserver cli-runtime client-go cloud-provider cluster-bootstrap "
+    "code-generator component-base component-helpers controller-manager cri-api cri-client cri-streaming csi- "
+    "translation-lib dynamic-resource-allocation endpointslice externaljwt kms kube-aggregator kube- "
+    "controller-manager kube-proxy kube-scheduler kubectl kubelet metrics mount-utils pod-security-admission "
+    "sample-apiserver sample-cli-plugin sample-controller streaming "
+)  # names of the staging modules, separated by spaces
+WORK = "build-"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Say = Callable[[str], None]
@@ -72,6 +76,8 @@ class Binaries:
             return
         self.root.mkdir(parents=True, exist_ok=True)
         with _one_at_a_time(self.root, say):
+            for left in self.root.glob(f"{WORK}*"):  # of a build that was killed
+                shutil.rmtree(left, ignore_errors=True)
             missing = self.missing()
             _iproute(self.environment()["PATH"], say)
             if any(path.parent.name == "cni" or path.name in PACKAGED for path in missing):
@@ -97,7 +103,9 @@ def _one_at_a_time(folder: Path, say: Say) -> Iterator[None]:
 
 
 def _run(what: str, argv: list[str], cwd: Path, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(argv, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        argv, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
     if done.returncode != 0:
         tail = "\n".join((done.stderr or done.stdout).splitlines()[-12:])
         raise TestbedError(f"{what}: `{' '.join(argv[:3])} ...` failed with {done.returncode}:\n{tail}")
@@ -110,7 +118,12 @@ def _iproute(path: str, say: Say) -> None:
         raise TestbedError("`ip` is not on this machine; install it: apt-get install iproute2")
     say("installing iproute2 (seconds)")
     _run("apt", ["apt-get", "update"], Path("/"))
-    _run("apt", ["apt-get", "install", "-y", "--no-install-recommends", "iproute2"], Path("/"), {"DEBIAN_FRONTEND": "noninteractive"})
+    _run(
+        "apt",
+        ["apt-get", "install", "-y", "--no-install-recommends", "iproute2"],
+        Path("/"),
+        {"DEBIAN_FRONTEND": "noninteractive"},
+    )
 
 
 def _unpack(packages: list[str], into: Path) -> None:
@@ -128,16 +141,20 @@ def _unpack(packages: list[str], into: Path) -> None:
 
 def _debian(root: Path, say: Say) -> None:
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise TestbedError(f"this is no Debian: put {', '.join(PACKAGED)} into {root}/bin and {', '.join(CNI_PLUGINS)} into {root}/cni")
+        raise TestbedError(
+            f"this is no Debian: put {', '.join(PACKAGED)} into {root}/bin and {', '.join(CNI_PLUGINS)} into {root}/cni"
+        )
     say(f"unpacking Debian packages {', '.join([*PACKAGED.values(), CNI_PACKAGE])} (seconds)")
-    with tempfile.TemporaryDirectory(dir=root) as folder:
+    with tempfile.TemporaryDirectory(prefix=WORK, dir=root) as folder:
         into = Path(folder)
         into.chmod(0o755)  # apt's own user reads it
         _unpack([*PACKAGED.values(), CNI_PACKAGE], into)
         for name, target in [*((n, root / "bin") for n in PACKAGED), *((n, root / "cni") for n in CNI_PLUGINS)]:
             found = [p for p in (into / "root").rglob(name) if p.is_file() and p.parent.name in ("bin", "sbin", "cni")]
             if not found:
-                raise TestbedError(f"no binary {name} in its Debian package; look at: apt-get download {PACKAGED.get(name, CNI_PACKAGE)}")
+                raise TestbedError(
+                    f"no binary {name} in Debian's {PACKAGED.get(name, CNI_PACKAGE)}; put it into {target}"
+                )
             target.mkdir(exist_ok=True)
             shutil.move(found[0], target / name)
 
@@ -145,17 +162,25 @@ def _debian(root: Path, say: Say) -> None:
 def _go() -> str:
     go = shutil.which("go")
     if go is None:
-        raise TestbedError("no Go toolchain: `go` is not on PATH; install Go 1.24 or newer (Debian 13: apt-get install golang-go) and run again")
+        raise TestbedError(
+            "`go` is not on PATH: install Go 1.24 or newer (Debian 13: apt-get install golang-go) and run again"
+        )
     return go
 
 
 def _containerd(target: Path, say: Say) -> None:
     say(f"building containerd {CONTAINERD} from Go modules (1 to 2 minutes on 2 cores)")
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=WORK, dir=target.parent) as folder:
         module = "github.com/containerd/containerd/v2"
         modules = [f"{module}/cmd/{name}@v{CONTAINERD}" for name in CONTAINERD_BINARIES]
-        flags = ["-trimpath", "-tags", "no_btrfs no_devmapper no_zfs no_aufs", "-ldflags", f"-s -w -X {module}/version.Version={CONTAINERD}"]
+        flags = [
+            "-trimpath",
+            "-tags",
+            "no_btrfs no_devmapper no_zfs no_aufs",
+            "-ldflags",
+            f"-s -w -X {module}/version.Version={CONTAINERD}",
+        ]
         _run("containerd", [_go(), "install", *flags, *modules], Path(folder), {"CGO_ENABLED": "0", "GOBIN": folder})
         target.mkdir(exist_ok=True)
         for name in CONTAINERD_BINARIES:
@@ -166,19 +191,22 @@ def _containerd(target: Path, say: Say) -> None:
 def go_mod(kubernetes: str) -> str:
     """The go.mod that builds a Kubernetes release as a module: its staging modules are v0.MINOR.PATCH."""
     _, minor, patch = kubernetes.split(".")
-    lines = [f"\tk8s.io/{name} => k8s.io/{name} v0.{minor}.{patch}" for name in STAGING]
+    lines = [f"\tk8s.io/{name} => k8s.io/{name} v0.{minor}.{patch}" for name in STAGING.split()]
     head = f"module gpuready.dev/testbed/kube\n\ngo 1.24\n\nrequire k8s.io/kubernetes v{kubernetes}\n\nreplace (\n"
     return head + "\n".join(lines) + "\n)\n"
 
 
 def _kube(target: Path, kubernetes: str, say: Say) -> None:
-    say(f"building Kubernetes {kubernetes} and etcd from Go modules (5 to 9 minutes on 2 cores, under 1 when Go's cache has it)")
+    say(
+        f"building Kubernetes {kubernetes} and etcd from Go modules "
+        "(5 to 9 minutes on 2 cores, under 1 when Go's cache has it)"
+    )
     started = time.monotonic()
     major, minor, _ = kubernetes.split(".")
     tags = "kubelet_without_context" if int(minor) < 32 else ""
     version = {"gitVersion": f"v{kubernetes}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     stamp = " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in version.items())
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=WORK, dir=target.parent) as folder:
         work = Path(folder)
         for source in (Path(__file__).parent / "kube").glob("*.go"):
             shutil.copy(source, work)

@@ -2,23 +2,26 @@
 
     python3 testbed/capture.py OUT.json [--lib /usr/local/nvidia/lib64/libnvidia-ml.so.1] [--name h100]
 
-Needs Python 3.11, pynvml and the driver's libnvidia-ml.so.1; asks the agent's own questions too where gpuready can be imported. Reads
-only. UUIDs, serial numbers and host names are replaced before anything is written.
+Needs Python 3.11, pynvml and the driver's libnvidia-ml.so.1; asks the agent's own questions too where gpuready can be
+imported. Reads only. UUIDs, serial numbers and host names are replaced before anything is written.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import faulthandler
+import importlib.metadata
 import json
 import socket
 import sys
 import types
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-if not __package__:  # run by its path on a GPU machine, which lacks what the rest of the package imports: take the folder alone
+if not __package__:  # run by its path, on a machine without what the rest of the package imports: the folder alone
     folder = types.ModuleType("testbed")
     folder.__path__ = [str(Path(__file__).resolve().parent)]
     sys.modules.setdefault("testbed", folder)
@@ -32,8 +35,13 @@ VERSION = 1
 LIBRARY = "/usr/local/nvidia/lib64/libnvidia-ml.so.1"
 # Exported by every driver and never asked for by pynvml; C programs use them.
 OLD_NAMES = (
-    ("nvmlInit", "nvmlInit_v2", "nvmlInitWithFlags", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex")
-    + ("nvmlDeviceGetHandleByPciBusId", "nvmlEventSetWait")
+    "nvmlInit",
+    "nvmlInit_v2",
+    "nvmlInitWithFlags",
+    "nvmlDeviceGetCount",
+    "nvmlDeviceGetHandleByIndex",
+    "nvmlDeviceGetHandleByPciBusId",
+    "nvmlEventSetWait",
 )
 
 
@@ -51,11 +59,12 @@ def ask_nvml(pynvml: Any, library: str) -> dict[str, Any]:
         "fields": sorted(recorder.fields.values()),
         "absent": sorted(recorder.absent),
         "agent": agent,
+        "broken": sorted(set(tour.broken)),
     }
 
 
 def ask_as_agent(library: str) -> bool:
-    """The questions of gpuready's own agent. False when gpuready is not here; any failure of it is the caller's to see."""
+    """The questions of gpuready's own agent. False when gpuready is not here; a failure of it is not caught."""
     try:
         from gpuready.node.nvml import open_nvml
     except ImportError:
@@ -79,14 +88,13 @@ def describe(pynvml: Any, recorder: Recorder, tour: Tour) -> list[dict[str, Any]
     try:
         found = []
         for index, gpu in enumerate(tour.gpus):
-            entry = {**entity(tour, recorder, gpu), "index": index, "pci": pci_address(tour.ask("nvmlDeviceGetPciInfo", gpu))}
+            entry = entity(tour, recorder, gpu) | {"index": index}
+            entry["pci"] = pci_address(tour.ask("nvmlDeviceGetPciInfo", gpu))
             entry["minor"] = tour.ask("nvmlDeviceGetMinorNumber", gpu)
             entry["compute"] = list(tour.ask("nvmlDeviceGetCudaComputeCapability", gpu) or ())
             entry["serial"] = tour.ask("nvmlDeviceGetSerial", gpu) or ""
-            entry["mig"] = [
-                {**entity(tour, recorder, m), "gi": tour.ask("nvmlDeviceGetGpuInstanceId", m), "ci": tour.ask("nvmlDeviceGetComputeInstanceId", m)}
-                for m in tour.migs[index]
-            ]
+            entry["cluster"] = cluster(pynvml, tour, gpu)
+            entry["mig"] = [entity(tour, recorder, m) | instance(tour, m) for m in tour.migs[index]]
             found.append(entry)
         return found
     finally:
@@ -103,6 +111,18 @@ def entity(tour: Tour, recorder: Recorder, device: Any) -> dict[str, Any]:
     }
 
 
+def instance(tour: Tour, device: Any) -> dict[str, Any]:
+    gi, ci = (tour.ask(f"nvmlDeviceGet{kind}InstanceId", device) for kind in ("Gpu", "Compute"))
+    return {"gi": gi, "ci": ci}
+
+
+def cluster(pynvml: Any, tour: Tour, gpu: Any) -> str:
+    """The UUID of the NVLink domain, which names a rack; "" when there is none."""
+    info = pynvml.c_nvmlGpuFabricInfo_t()
+    tour.ask("nvmlDeviceGetGpuFabricInfo", gpu, ctypes.byref(info))
+    return str(uuid.UUID(bytes=bytes(info.clusterUuid))) if any(info.clusterUuid) else ""
+
+
 def pci_address(info: Any) -> str:
     """As sysfs writes it: 0000:1b:00.0."""
     return f"{info.domain:04x}:{info.bus:02x}:{info.device:02x}.0" if info else ""
@@ -113,31 +133,54 @@ def assemble(name: str, made: str, nvml: dict[str, Any], node: dict[str, Any]) -
     cuda = next((c for c in nvml["calls"] if c.startswith("nvmlSystemGetCudaDriverVersion_v2 0 ")), "")
     number = int.from_bytes(bytes.fromhex(cuda.rsplit(":", 1)[-1]), "little") if cuda else 0
     models = sorted({g["name"] for g in nvml["gpus"]})
-    about = {"version": VERSION, "made": made, "name": name, "models": models, "cuda": number}
+    about = {"version": VERSION, "made": made, "name": name, "models": models, "cuda": number, "bindings": bindings()}
     return {**about, "gpus": nvml["gpus"], "nvml": {k: v for k, v in nvml.items() if k != "gpus"}, "node": node}
 
 
+def bindings() -> str:
+    """The version of pynvml, whose structures and function names the capture holds."""
+    try:
+        return importlib.metadata.version("nvidia-ml-py")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def names_of(capture: dict[str, Any], hosts: tuple[str, ...]) -> Names:
-    """The names to replace: those NVML gives for GPUs and MIG devices, and any other UUID that the node's files hold."""
+    """The names to replace: what NVML calls GPUs and MIG devices, and any other UUID in the node's files."""
     uuids, serials = {}, {}
     for gpu in capture["gpus"]:
         uuids[gpu["uuid"]] = fake_uuid("GPU", f"{capture['name']}/{gpu['index']}")
         for mig in gpu["mig"]:
             uuids[mig["uuid"]] = fake_uuid("MIG", f"{capture['name']}/{gpu['index']}/{mig['gi']}/{mig['ci']}")
+        if gpu["cluster"]:
+            uuids[f"FAB-{gpu['cluster']}"] = fake_uuid("FAB", f"{capture['name']}/cluster")
         if len(gpu["serial"]) >= SHORTEST_SERIAL:
             serials[gpu["serial"]] = fake_serial(gpu["serial"], gpu["index"])
-    for other in sorted(set(UUID.findall(json.dumps(capture["node"]))) - set(uuids)):
-        uuids[other] = fake_uuid(other[:3], f"{capture['name']}/other/{len(uuids)}")
+    strangers = {u.lower(): u for u in UUID.findall(json.dumps(capture["node"]))}
+    for other in sorted(strangers.keys() - {u.lower() for u in uuids}):
+        uuids[strangers[other]] = fake_uuid(other[:3].upper(), f"{capture['name']}/other/{len(uuids)}")
     # a replayed capture has its fakes already
-    return Names(*({real: fake for real, fake in found.items() if real != fake} for found in (uuids, serials)), hosts=hosts)
+    return Names(uuids=changed(uuids), serials=changed(serials), hosts=hosts)
+
+
+def changed(names: dict[str, str]) -> dict[str, str]:
+    return {real: fake for real, fake in names.items() if real != fake}
 
 
 def redact(capture: dict[str, Any], names: Names) -> dict[str, Any]:
     nvml = capture["nvml"] | {k: [names.hex(line) for line in capture["nvml"][k]] for k in ("calls", "fields")}
-    plain = json.loads(names.text(json.dumps({k: v for k, v in capture.items() if k != "nvml"})))
-    done: dict[str, Any] = {**plain, "nvml": nvml}
+    done: dict[str, Any] = {k: nvml if k == "nvml" else each_text(v, names.text) for k, v in capture.items()}
     names.check(json.dumps(done))
     return done
+
+
+def each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """The value with every string in it changed, keys included."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(k): each_text(v, change) for k, v in value.items()}
+    return [each_text(v, change) for v in value] if isinstance(value, list) else value
 
 
 def host_names() -> tuple[str, ...]:
@@ -176,6 +219,7 @@ def main() -> int:
     parser.add_argument("--lib", default=LIBRARY)
     parser.add_argument("--name", default="recorded")
     args = parser.parse_args()
+    faulthandler.enable()  # a crash inside the driver's library names the question
     try:
         capture = record(args.name, args.lib)
     except (OSError, StillThere) as e:
@@ -183,7 +227,7 @@ def main() -> int:
         return 1
     write(capture, args.out)
     calls, fields = len(capture["nvml"]["calls"]), len(capture["nvml"]["fields"])
-    print(f"{args.out}: {len(capture['gpus'])} GPU(s), {calls} calls, {fields} field values, {args.out.stat().st_size} bytes")
+    print(f"{args.out}: {len(capture['gpus'])} GPU(s), {calls} calls, {fields} fields, {args.out.stat().st_size} bytes")
     return 0
 
 

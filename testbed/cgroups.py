@@ -38,6 +38,12 @@ def members(name: str) -> set[int]:
     return pids
 
 
+def pods(name: str) -> set[str]:
+    """UIDs of the pods that have a cgroup below a node's."""
+    found = (path.name for hierarchy in hierarchies() for path in (hierarchy / name).glob("kubepods/**/pod*"))
+    return {folder.removeprefix("pod") for folder in found}
+
+
 def pod_members(name: str, uid: str) -> set[int]:
     """Pids of one pod's containers below a node's cgroup (the kubelet's cgroupfs layout: .../podUID/...)."""
     found: set[int] = set()
@@ -48,7 +54,7 @@ def pod_members(name: str, uid: str) -> set[int]:
 
 
 def remove(name: str, seconds: float = 10.0) -> None:
-    """Remove the cgroup and all below it, in every hierarchy; its processes must be dead. TestbedError after `seconds`."""
+    """Remove the cgroup and all below it, in every hierarchy; its processes are dead. TestbedError after `seconds`."""
     deadline = time.monotonic() + seconds
     while left := [path for hierarchy in hierarchies() if (path := hierarchy / name).exists()]:
         for top in left:

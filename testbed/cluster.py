@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from testbed import cgroups, images, network, pki
-from testbed.binaries import KUBERNETES, Binaries, cache
+from testbed.binaries import KUBERNETES, cache
 from testbed.controlplane import REGISTRY, ControlPlane
 from testbed.errors import TestbedError
 from testbed.node import Node
 from testbed.process import namespace
-from testbed.settings import DRIVER_ROOT, FILE, FOLDERS, NodeGpus, Settings
+from testbed.settings import DRIVER_ROOT, FOLDERS, MOST_NODES, NodeGpus, Settings, cgroup_name
+from testbed.snapshots import Snapshots
 from testbed.space import Space, network_of, wait_for
 
 STATE = "GPUREADY_TESTBED_STATE"  # the environment variable by which a command inside finds its testbed
@@ -33,6 +34,25 @@ def state_folder(name: str) -> Path:
     return cache() / "run" / name
 
 
+def destroy(name: str) -> bool:
+    """End the testbed of this name and remove all of it, whatever state it is in, also what a crash has left.
+
+    Everything is found by the name alone. False when there was nothing.
+    """
+    state = state_folder(name)
+    if not state.exists():
+        return False
+    Space(state, "testbed").destroy()
+    for number in range(1, MOST_NODES + 1):
+        cgroups.remove(cgroup_name(name, f"node{number}"))
+    shutil.rmtree(state)
+    return True
+
+
+def _silent(line: str) -> None:
+    """Tell nobody."""
+
+
 def _each(work: Callable[[_T], object], items: Iterable[_T]) -> None:
     """Do the same for several things at once; the first failure is raised when all have ended."""
     items = list(items)
@@ -42,7 +62,7 @@ def _each(work: Callable[[_T], object], items: Iterable[_T]) -> None:
 
 @dataclass(frozen=True)
 class Testbed:
-    """A running testbed. All state is in its folder and in the kernel: any number of processes may hold one of these."""
+    """A running testbed. All state is in its folder and in the kernel: any number of processes may hold one."""
 
     __test__ = False
 
@@ -61,17 +81,21 @@ class Testbed:
         pki: Path | None = None,
         driver_root: str = DRIVER_ROOT,
         machine_gpus: Sequence[str] = (),
-        say: Callable[[str], None] = lambda line: None,
+        say: Callable[[str], None] = _silent,
     ) -> "Testbed":
         """Start a testbed and return when its nodes are Ready.
 
-        replay: node name to capture; machine_gpus: nodes that get the machine's own GPUs; driver_root: where these nodes have the driver.
-        binaries, pki: folders made elsewhere (`python -m testbed build`, `pki`); without them they are made or found in the cache.
-        TestbedError when anything does not come up; then nothing is left of it.
+        replay: node name to capture; machine_gpus: nodes that get the machine's own GPUs; driver_root: where such nodes
+        have the driver. binaries, pki: folders made elsewhere (`python -m testbed build`, `pki`); without them they are
+        made or found in the cache. say: told what takes long. TestbedError when anything does not come up; then nothing
+        is left of it.
         """
         if os.geteuid() != 0:
             raise TestbedError("a testbed needs root: it makes namespaces, mounts and cgroups")
-        gpus = {node: NodeGpus(capture=str(Path(capture).absolute()), driver_root=driver_root) for node, capture in (replay or {}).items()}
+        gpus = {
+            node: NodeGpus(capture=str(Path(capture).absolute()), driver_root=driver_root)
+            for node, capture in (replay or {}).items()
+        }
         gpus |= {node: NodeGpus(machine=True, driver_root=driver_root) for node in machine_gpus}
         folder = (binaries or cache()).absolute()
         settings = Settings(name, state_folder(name), folder, nodes, kubernetes, status_every, gpus)
@@ -87,13 +111,15 @@ class Testbed:
 
     @classmethod
     def attach(cls, state: Path | None = None) -> "Testbed":
-        """The testbed whose network this process runs in (started by `python -m testbed exec`); TestbedError when there is none."""
+        """The testbed that this process runs inside, by `python -m testbed exec`; TestbedError when there is none."""
         folder = state or (Path(os.environ[STATE]) if STATE in os.environ else None)
         if folder is None:
             raise TestbedError("not inside a testbed: python -m testbed up --nodes 2; python -m testbed exec -- CMD...")
         testbed = cls(Settings.load(folder))
         if namespace(os.getpid(), "net") != namespace(testbed.space.pid(), "net"):
-            raise TestbedError(f"outside the network of testbed {testbed.settings.name}; run this by: python -m testbed exec -- CMD...")
+            raise TestbedError(
+                f"outside the network of testbed {testbed.settings.name}; run this by: python -m testbed exec -- CMD..."
+            )
         return testbed
 
     @classmethod
@@ -102,21 +128,23 @@ class Testbed:
         return cls(Settings.load(state_folder(name)))
 
     def _claim(self) -> None:
-        """Make the state folder, or fail when a testbed of this name is there; what a crashed one left is removed first."""
+        """Make state folder and outer namespaces, after removing what a crashed testbed of this name has left."""
         state = self.settings.state
         state.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(state.parent, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if state.exists():
-                if self.space.init() is not None:
-                    raise TestbedError(f"testbed {self.settings.name} runs already; end it: python -m testbed down")
-                self.down()
-            state.mkdir(mode=0o700)
+            if self.space.init() is not None:
+                raise TestbedError(f"testbed {self.settings.name} runs already; end it: python -m testbed down")
+            destroy(self.settings.name)
             for folder in FOLDERS:
-                (state / folder).mkdir()
+                (state / folder).mkdir(mode=0o700, parents=True)
             self.settings.save()
-            self.space.create("testbed")
+            try:
+                self.space.create("testbed")
+            except TestbedError:
+                destroy(self.settings.name)
+                raise
         finally:
             os.close(lock)
 
@@ -188,10 +216,16 @@ class Testbed:
         """What a command inside gets on top of, or in place of, the caller's environment."""
         mine = self.settings.files().environment()
         path = f"{self.settings.files().kube}:{self.settings.binaries}/bin:{os.environ.get('PATH', '')}"
-        return {**mine, "PATH": path, "HOME": os.environ.get("HOME", "/root"), "KUBECONFIG": str(self.kubeconfig), STATE: str(self.settings.state)}
+        return {
+            **mine,
+            "PATH": path,
+            "HOME": os.environ.get("HOME", "/root"),
+            "KUBECONFIG": str(self.kubeconfig),
+            STATE: str(self.settings.state),
+        }
 
     def command(self, argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-        """A command line that runs argv in the testbed's network (the machine's own files, pids and working directory), and its environment."""
+        """argv made to run in the testbed's network, with the machine's own files and pids, and its environment."""
         kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
         return [*self.space.enter(only=["-n"]), *argv], {**kept, **self.environment()}
 
@@ -207,6 +241,14 @@ class Testbed:
             raise TestbedError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
         return str(done.stdout)
 
+    def snapshot(self, name: str) -> None:
+        """Keep every object of the API and every file written on the nodes under a name."""
+        Snapshots(self.settings, self.nodes).save(name)
+
+    def restore(self, name: str) -> None:
+        """Go back to a snapshot: same objects and UIDs, later pods gone, nodes' files as before, kubelets serving."""
+        Snapshots(self.settings, self.nodes).restore(name)
+
     def stop_api(self) -> None:
         """SIGKILL the API server."""
         self.control.stop("api")
@@ -217,14 +259,5 @@ class Testbed:
         self.control.wait()
 
     def down(self) -> None:
-        """End the testbed and remove all of it, whatever state it is in; also what a crash has left."""
-        self.space.destroy()
-        for node in self.nodes:
-            cgroups.remove(self.settings.cgroup(node.name))
-        state = self.settings.state
-        for entry in state.iterdir():
-            if entry.name != FILE:  # the record goes last: an interrupted down can be run again
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        shutil.rmtree(state)
-        if not any(state.parent.iterdir()):
-            state.parent.rmdir()
+        """End the testbed and remove all of it."""
+        destroy(self.settings.name)

@@ -1,6 +1,6 @@
 """Writes the constructed captures: machines that nobody recorded, marked `"made": "constructed"`.
 
-    python3 -m testbed.construct [FOLDER]
+python3 -m testbed.construct [FOLDER]
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ def files(gpus: tuple[Gpu, ...]) -> dict[str, str]:
 def pci_files(gpu: Gpu) -> dict[str, str]:
     ids = {"vendor": gpu.model.pci_device & 0xFFFF, "device": gpu.model.pci_device >> 16}
     ids |= {"subsystem_vendor": gpu.model.pci_subsystem & 0xFFFF, "subsystem_device": gpu.model.pci_subsystem >> 16}
-    texts = {k: f"0x{v:04x}\n" for k, v in ids.items()} | {"class": f"{gpu.model.pci_class}\n", "numa_node": f"{gpu.numa}\n"}
+    texts = {k: f"0x{v:04x}\n" for k, v in ids.items()} | {
+        "class": f"{gpu.model.pci_class}\n",
+        "numa_node": f"{gpu.numa}\n",
+    }
     return {f"/sys/bus/pci/devices/{gpu.pci}/{k}": v for k, v in texts.items()}
 
 
@@ -94,7 +97,7 @@ def information(gpu: Gpu) -> str:
 
 
 def cap_minor(gpu: int, gi: int, ci: int | None = None) -> int:
-    """The driver's numbering of nvidia-cap devices: config 1, monitor 2, then each GPU instance followed by its compute instances."""
+    """The driver's numbers of nvidia-cap devices: config, monitor, then each GPU instance and its compute instances."""
     return 3 + (gpu * INSTANCES + gi) * (COMPUTE + 1) + (0 if ci is None else ci + 1)
 
 
@@ -124,7 +127,9 @@ def device_nodes(gpus: tuple[Gpu, ...]) -> list[dict[str, Any]]:
         for m in gpu.migs:
             caps |= {cap_minor(gpu.index, m.gi): 0o444, cap_minor(gpu.index, m.gi, m.ci): 0o444}
     wanted += [(f"nvidia-caps/nvidia-cap{minor}", CAPS_MAJOR, minor, mode) for minor, mode in sorted(caps.items())]
-    return [{"path": f"/dev/{n}", "type": "c", "major": a, "minor": b, "mode": f"{mode:04o}"} for n, a, b, mode in wanted]
+    return [
+        {"path": f"/dev/{n}", "type": "c", "major": a, "minor": b, "mode": f"{mode:04o}"} for n, a, b, mode in wanted
+    ]
 
 
 def libraries() -> list[dict[str, str]]:

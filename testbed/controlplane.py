@@ -20,7 +20,7 @@ POD_RANGE = "10.244.0.0/16"
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """The processes outside the nodes. Every start is of one process and returns at once; `wait` says when the API answers."""
+    """The processes outside the nodes. `start` is of one process and returns at once; `wait` waits for the API."""
 
     settings: Settings
 
@@ -102,7 +102,10 @@ class ControlPlane:
         config = {
             "version": "0.1",
             "log": {"level": "warn", "accesslog": {"disabled": True}},
-            "storage": {"filesystem": {"rootdirectory": f"{self.settings.state}/registry/data"}, "delete": {"enabled": True}},
+            "storage": {
+                "filesystem": {"rootdirectory": f"{self.settings.state}/registry/data"},
+                "delete": {"enabled": True},
+            },
             "http": {"addr": REGISTRY},
         }
         file = self.settings.state / "registry" / "config.yml"
@@ -110,7 +113,7 @@ class ControlPlane:
         return ["docker-registry", "serve", str(file)]
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """GET on the API server as admin, from any network of this machine: status and body. OSError when nothing answers."""
+        """GET on the API server as admin, from any network of this machine: status, body. OSError without an answer."""
         context = ssl.create_default_context(cafile=str(self.pki / "ca.crt"))
         context.load_cert_chain(self.pki / "client-admin.crt", self.pki / "client-admin.key")
         with network_of(self.space.pid()):

@@ -1,6 +1,7 @@
 """An NVML in Python: the functions that pynvml looks up, answered from a table of what each GPU is.
 
-It exists to write constructed captures through the same recorder as real ones, so that the bytes are those of pynvml's own structures.
+It exists to write constructed captures through the same recorder as real ones, so that the bytes are those of pynvml's
+own structures.
 Whatever the table does not name is NVML_ERROR_NOT_SUPPORTED, as on a GPU that lacks it.
 """
 
@@ -14,40 +15,63 @@ from typing import Any
 
 from testbed.recorder import is_handle, is_text, target
 
-OK, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND, INSUFFICIENT_SIZE, FUNCTION_NOT_FOUND = 0, 2, 3, 6, 7, 13
+OK, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND, FUNCTION_NOT_FOUND = 0, 2, 3, 6, 13  # nvmlReturn_t
 FIRST_ADDRESS = 0x1000  # of handles; the recorder numbers them anew
 
 # What pynvml 13.615.71 looks up and pynvml 13.580.65, made for driver 580, does not.
 NEWER_THAN_580 = frozenset(
-    """
-    nvmlDeviceGetAccountingStats_v2 nvmlDeviceGetAdaptiveTgpModeInfo_v1 nvmlDeviceGetBBXTimeData_v1
-    nvmlDeviceGetBankRemapperStatus_v1 nvmlDeviceGetDriverModel_v2 nvmlDeviceGetGpuFabricInfo_v4 nvmlDeviceGetHostname_v1
-    nvmlDeviceGetMemoryLimits_v1 nvmlDeviceGetNvLinkTelemetrySamples_v1 nvmlDeviceGetRemappedRows_v2
-    nvmlDeviceGetUnrepairableMemoryFlag_v1 nvmlDeviceGetVgpuSchedulerLog_v2 nvmlDeviceGetVgpuSchedulerState_v2
-    nvmlDevicePerfMetricsGetSamples_v1 nvmlDeviceReadPRMCounters_v1 nvmlDeviceSetAdaptiveTgpMode_v1 nvmlDeviceSetHostname_v1
-    nvmlDeviceSetMemoryLimits_v1 nvmlDeviceSetNvlinkBwModeAsync_v1 nvmlDeviceSetRusdSettings_v1
-    nvmlDeviceSetVgpuSchedulerState_v2 nvmlDeviceVgpuForceGspUnload nvmlDeviceWorkloadPowerProfileUpdateProfiles_v1
-    nvmlEventSetGetContextCount_v1 nvmlEventSetGetContextData_v1 nvmlEventSetGetContextInfo_v1
-    nvmlEventSetGetGpuOperationalEventContextLegacyXid_v1 nvmlEventSetRegisterGpuOperationalEvents_v1 nvmlEventSetWait_v3
-    nvmlGpuInstanceGetVgpuSchedulerLog_v2 nvmlGpuInstanceGetVgpuSchedulerState_v2 nvmlGpuInstanceSetVgpuSchedulerState_v2
-    nvmlSystemGetCPER_v1
-    """.split()
+    {
+        "nvmlDeviceGetAccountingStats_v2",
+        "nvmlDeviceGetAdaptiveTgpModeInfo_v1",
+        "nvmlDeviceGetBBXTimeData_v1",
+        "nvmlDeviceGetBankRemapperStatus_v1",
+        "nvmlDeviceGetDriverModel_v2",
+        "nvmlDeviceGetGpuFabricInfo_v4",
+        "nvmlDeviceGetHostname_v1",
+        "nvmlDeviceGetMemoryLimits_v1",
+        "nvmlDeviceGetNvLinkTelemetrySamples_v1",
+        "nvmlDeviceGetRemappedRows_v2",
+        "nvmlDeviceGetUnrepairableMemoryFlag_v1",
+        "nvmlDeviceGetVgpuSchedulerLog_v2",
+        "nvmlDeviceGetVgpuSchedulerState_v2",
+        "nvmlDevicePerfMetricsGetSamples_v1",
+        "nvmlDeviceReadPRMCounters_v1",
+        "nvmlDeviceSetAdaptiveTgpMode_v1",
+        "nvmlDeviceSetHostname_v1",
+        "nvmlDeviceSetMemoryLimits_v1",
+        "nvmlDeviceSetNvlinkBwModeAsync_v1",
+        "nvmlDeviceSetRusdSettings_v1",
+        "nvmlDeviceSetVgpuSchedulerState_v2",
+        "nvmlDeviceVgpuForceGspUnload",
+        "nvmlDeviceWorkloadPowerProfileUpdateProfiles_v1",
+        "nvmlEventSetGetContextCount_v1",
+        "nvmlEventSetGetContextData_v1",
+        "nvmlEventSetGetContextInfo_v1",
+        "nvmlEventSetGetGpuOperationalEventContextLegacyXid_v1",
+        "nvmlEventSetRegisterGpuOperationalEvents_v1",
+        "nvmlEventSetWait_v3",
+        "nvmlGpuInstanceGetVgpuSchedulerLog_v2",
+        "nvmlGpuInstanceGetVgpuSchedulerState_v2",
+        "nvmlGpuInstanceSetVgpuSchedulerState_v2",
+        "nvmlSystemGetCPER_v1",
+    }
 )
 
 
 class Refused(Exception):
-    """An NVML return code instead of an answer, with what is filled in all the same (a size, say)."""
+    """An NVML return code instead of an answer."""
 
-    def __init__(self, code: int, *filled: Any) -> None:
+    def __init__(self, code: int) -> None:
         super().__init__(code)
-        self.code, self.filled = code, filled
+        self.code = code
 
 
 Answer = Callable[..., Any]
 
 
 class FakeNvml:
-    """Functions by name. An answer gets the devices, numbers and strings of the call and returns what the out arguments become, in order."""
+    """Functions by name. An answer gets the devices, numbers and strings of the call, and those of its objects that are
+    not empty; it returns what the out arguments become, in order."""
 
     def __init__(self, answers: Mapping[str, Answer]) -> None:
         self._answers = dict(answers)
@@ -65,15 +89,14 @@ class FakeNvml:
         answer = self._answers.get(name)
         if answer is None:
             return OK if name in ("nvmlInitWithFlags", "nvmlShutdown") else NOT_SUPPORTED
-        outs = [o for a in args if (o := target(a)) is not None]
         try:
-            result, code = answer(*self._given(args)), OK
+            result = answer(*self._given(args))
         except Refused as e:
-            result, code = e.filled, e.code
-        values = result if isinstance(result, tuple) else (result,)
-        for out, value in zip(outs, values, strict=False):
+            return e.code
+        outs = [o for a in args if (o := target(a)) is not None]
+        for out, value in zip(outs, result if isinstance(result, tuple) else (result,), strict=False):
             self._fill(out, value)
-        return code
+        return OK
 
     def _given(self, args: tuple[Any, ...]) -> list[Any]:
         given: list[Any] = []
@@ -95,8 +118,6 @@ class FakeNvml:
         return FIRST_ADDRESS + next(i for i, o in enumerate(self._objects) if o is thing)
 
     def _fill(self, out: Any, value: Any) -> None:
-        if value is None:
-            return
         if is_handle(type(out)):
             ctypes.c_void_p.from_address(ctypes.addressof(out)).value = self._address(value)
         elif is_text(out):
@@ -118,7 +139,7 @@ class FakeNvml:
             self._fill(kind.from_address(ctypes.addressof(array) + i * ctypes.sizeof(kind)), item)
 
     def _fill_member(self, out: Any, key: str, item: Any) -> None:
-        kind = dict((f[0], f[1]) for f in type(out)._fields_)[key]
+        kind = next(f[1] for f in type(out)._fields_ if f[0] == key)
         if is_handle(kind) or issubclass(kind, ctypes.Structure | ctypes.Union):
             self._fill(kind.from_address(ctypes.addressof(out) + getattr(type(out), key).offset), item)
         else:

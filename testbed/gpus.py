@@ -5,24 +5,37 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from testbed import replay
 from testbed.errors import TestbedError
 from testbed.settings import DRIVER_ROOT, NodeGpus, Settings
 
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
+REPLAYED = {
+    "sys-bus-pci": "/sys/bus/pci/devices",
+    "proc-driver": "/proc/driver",
+}  # folder of a replay: where a node has it
 
 
-def _driver(source: Path, target: str) -> dict[str, list[Any]]:
+def _installed(folder: Path, target: str) -> dict[str, list[Any]]:
+    """A driver's files among the system's own; links stay links, the rest is bound, so that a replay can change it."""
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    links = [[os.readlink(entry), f"{target}/{entry.name}"] for entry in entries if entry.is_symlink()]
+    return {"links": links, "binds": [[str(e), f"{target}/{e.name}", True] for e in entries if not e.is_symlink()]}
+
+
+def driver_mounts(source: Path, root: str) -> dict[str, list[Any]]:
     """Mounts that put a driver's user space (bin/, lib64/) at a driver root, in the layout usual there."""
-    if target == "/":  # installed on the node: files among the system's own
-        copies = [[str(source / "lib64"), LIBRARIES], [str(source / "bin"), "/usr/bin"]]
-        return {"binds": [], "copies": [c for c in copies if Path(c[0]).is_dir()]}
-    if target == "/run/nvidia/driver":  # a driver container's root file system
-        binds = [[str(source / "lib64"), target + LIBRARIES, True], [str(source / "bin"), target + "/usr/bin", True]]
-        return {"binds": [b for b in binds if Path(b[0]).is_dir()], "copies": []}
-    return {"binds": [[str(source), target, True]], "copies": []}
+    if root == "/":
+        libraries, programs = _installed(source / "lib64", LIBRARIES), _installed(source / "bin", "/usr/bin")
+        return {key: libraries[key] + programs[key] for key in ("links", "binds")}
+    if root == "/run/nvidia/driver":  # a driver container's root file system
+        places = {"lib64": root + LIBRARIES, "bin": root + "/usr/bin"}
+        binds: list[Any] = [[str(source / name), to, True] for name, to in places.items() if (source / name).is_dir()]
+        return {"links": [], "binds": [*binds, ["/dev", f"{root}/dev", False]]}
+    return {"links": [], "binds": [[str(source), root, True]]}
 
 
-def _machine_devices() -> list[tuple[str, int, int]]:
+def machine_devices() -> list[tuple[str, int, int]]:
     """The machine's own NVIDIA device nodes, as (name under /dev, major, minor)."""
     found = []
     for path in sorted([*Path("/dev").glob("nvidia*"), *Path("/dev").glob("nvidia-caps*/*")]):
@@ -32,41 +45,47 @@ def _machine_devices() -> list[tuple[str, int, int]]:
     return found
 
 
-def _replayed(settings: Settings, node: str, gpus: NodeGpus) -> dict[str, Any]:
-    from testbed import replay
+def _foreign() -> list[str]:
+    """Folders of the machine that would show a node the machine's GPUs, when it has any."""
+    if not Path("/proc/driver/nvidia").exists():
+        return []
+    return [path for path in (DRIVER_ROOT, *REPLAYED.values()) if Path(path).is_dir()]
 
-    into = settings.state / "replay" / node
-    replayed = replay.materialise(Path(str(gpus.capture)), into)
-    driver = _driver(into / "driver", gpus.driver_root)
-    places = {"sys-bus-pci": "/sys/bus/pci/devices", "proc-driver": "/proc/driver"}
-    binds = [[str(into / name), place, True] for name, place in places.items() if (into / name).is_dir()]
-    devices = [tuple(device) for device in replayed.device_nodes]
-    return {"hide": _foreign(), "devices": devices, "binds": [*driver["binds"], *binds], "copies": driver["copies"]}
+
+def _replayed(capture: Path, into: Path, node: str, driver_root: str) -> dict[str, Any]:
+    try:
+        replayed = replay.materialise(capture, into, node=node)
+    except (replay.ReplayError, OSError) as error:
+        raise TestbedError(f"{node}: cannot replay {capture}: {error}") from error
+    mounts = driver_mounts(into / "driver", driver_root)
+    binds = [[str(into / name), place, True] for name, place in REPLAYED.items() if (into / name).is_dir()]
+    return {
+        "hide": _foreign(),
+        "devices": [tuple(device) for device in replayed.device_nodes],
+        "links": mounts["links"],
+        "binds": [*mounts["binds"], *binds],
+        "merges": [[str(into / "sys-module"), "/sys/module"]],
+    }
 
 
 def _of_machine(gpus: NodeGpus) -> dict[str, Any]:
-    devices = _machine_devices()
+    devices = machine_devices()
     if not devices:
         raise TestbedError("this machine has no /dev/nvidia*; replay a capture instead: --replay node1=CAPTURE")
-    mounts: dict[str, Any] = {"hide": [], "devices": devices, "binds": [], "copies": []}
+    mounts: dict[str, Any] = {"hide": [], "devices": devices, "links": [], "binds": [], "merges": []}
     if gpus.driver_root != gpus.machine_driver:
-        mounts.update(_driver(Path(gpus.machine_driver), gpus.driver_root), hide=[gpus.machine_driver])
+        mounts.update(driver_mounts(Path(gpus.machine_driver), gpus.driver_root), hide=[gpus.machine_driver])
     return mounts
 
 
-def _foreign() -> list[str]:
-    """Folders of the machine that would show a node the machine's GPUs, when it has any."""
-    return [p for p in (DRIVER_ROOT, "/proc/driver", "/sys/bus/pci/devices") if Path("/proc/driver/nvidia").exists() and Path(p).is_dir()]
-
-
 def node_mounts(settings: Settings, node: str) -> dict[str, Any]:
-    """What init.py is to do for a node: devices to make, folders to hide, to bind and to copy."""
+    """What init.py is to do for a node: devices and links to make; folders to hide, bind and merge. TestbedError."""
     gpus = settings.gpus.get(node, NodeGpus())
     if gpus.capture is not None:
-        mounts = _replayed(settings, node, gpus)
+        mounts = _replayed(Path(gpus.capture), settings.replay(node), node, gpus.driver_root)
     elif gpus.machine:
         mounts = _of_machine(gpus)
     else:
-        mounts = {"hide": _foreign(), "devices": [], "binds": [], "copies": []}
+        mounts = {"hide": _foreign(), "devices": [], "links": [], "binds": [], "merges": []}
     mounts["binds"].append([str(settings.binaries / "cni"), "/opt/cni/bin", True])
     return mounts

@@ -1,4 +1,4 @@
-"""A small OCI image of busybox, and its push to a registry: what the testbed's own pods run, pulled like any other image."""
+"""A small OCI image of busybox, and its push to a registry: what the testbed's own pods run, pulled like any other."""
 
 import hashlib
 import http.client
@@ -14,7 +14,10 @@ from testbed.errors import TestbedError
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
-ACCOUNTS = {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n", "etc/group": "root:x:0:\nnobody:x:65534:\n"}
+ACCOUNTS = {
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
+    "etc/group": "root:x:0:\nnobody:x:65534:\n",
+}
 
 
 def digest(data: bytes) -> str:
@@ -22,7 +25,7 @@ def digest(data: bytes) -> str:
 
 
 def busybox_layer(busybox: Path) -> bytes:
-    """A layer with busybox, a link for each of its applets, /tmp and two accounts; the same bytes for the same busybox."""
+    """A layer with busybox, a link per applet, /tmp and two accounts; the same bytes for the same busybox."""
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -30,7 +33,10 @@ def busybox_layer(busybox: Path) -> bytes:
             folder = tarfile.TarInfo(name)
             folder.type, folder.mode = tarfile.DIRTYPE, mode
             tar.addfile(folder)
-        files = {"bin/busybox": (busybox.read_bytes(), 0o755), **{n: (text.encode(), 0o644) for n, text in ACCOUNTS.items()}}
+        files = {
+            "bin/busybox": (busybox.read_bytes(), 0o755),
+            **{n: (text.encode(), 0o644) for n, text in ACCOUNTS.items()},
+        }
         for name, (data, mode) in files.items():
             file = tarfile.TarInfo(name)
             file.size, file.mode = len(data), mode
@@ -84,7 +90,9 @@ def push(registry: str, repository: str, tag: str, layer: bytes, command: list[s
     try:
         _upload(connection, repository, packed)
         _upload(connection, repository, layer)
-        connection.request("PUT", f"/v2/{repository}/manifests/{tag}", body=manifest, headers={"Content-Type": MANIFEST})
+        connection.request(
+            "PUT", f"/v2/{repository}/manifests/{tag}", body=manifest, headers={"Content-Type": MANIFEST}
+        )
         answer = connection.getresponse()
         body = answer.read()
         if answer.status != 201:

@@ -2,11 +2,12 @@
 
 usage: init.py STATE NAME   with STATE/init/NAME.json: {"hostname": ..., "node": null | {...}}
 
-Run by its path, without the package: it uses the standard library alone and does not return. When this process dies, the kernel kills
-everything else in its pid namespace and the mounts and the network go with the last of them (pid_namespaces(7)): that is how nothing is left.
+Run by its path, without the package: it uses the standard library alone and does not return. When this process dies,
+the kernel kills everything else in its pid namespace, and mounts and network go with the last of them
+(pid_namespaces(7)): that is how nothing is left.
 
-A node's root is an overlay of the machine's root whose writes go to a tmpfs: whatever a pod or a test writes on "the host" stays private to
-the node. On top: its own /dev, /run, /proc, /sys, /var/lib/kubelet, /var/lib/containerd.
+A node's root is an overlay of the machine's root whose writes go to a tmpfs: whatever a pod or a test writes on "the
+host" stays private to the node. On top: its own /dev, /run, /proc, /sys, /var/lib/kubelet, /var/lib/containerd.
 """
 
 import ctypes
@@ -21,7 +22,7 @@ from typing import Any
 
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 1, 32, 4096, 16384, 1 << 18, 1 << 20
 NEW_NS, NEW_UTS, NEW_IPC, NEW_PID, NEW_NET = 0x20000, 0x4000000, 0x8000000, 0x20000000, 0x40000000
-KUBELET_SYSCTLS = {  # what the kubelet sets on start; machine-wide, so a node gets files of its own instead (pkg/util/sysctl)
+KUBELET_SYSCTLS = {  # set by the kubelet on start (pkg/util/sysctl); machine-wide, so a node gets files instead
     "vm/overcommit_memory": "1",
     "vm/panic_on_oom": "0",
     "kernel/panic": "10",
@@ -43,7 +44,10 @@ def check(result: int, what: str) -> None:
 
 def mount(source: str, target: Path | str, kind: str | None = None, flags: int = 0, options: str | None = None) -> None:
     encoded = [None if text is None else str(text).encode() for text in (source, target, kind)]
-    check(libc.mount(*encoded, ctypes.c_ulong(flags), options.encode() if options else None), f"mount {source} on {target}")
+    check(
+        libc.mount(*encoded, ctypes.c_ulong(flags), options.encode() if options else None),
+        f"mount {source} on {target}",
+    )
 
 
 def bind(source: Path | str, target: Path, *, read_only: bool = False) -> None:
@@ -59,7 +63,7 @@ def bind(source: Path | str, target: Path, *, read_only: bool = False) -> None:
 
 
 def machine_mounts(skip: tuple[str, ...]) -> list[str]:
-    """Where else than at / the machine has something mounted, outermost first, but for the folders in `skip` (proc(5), mountinfo)."""
+    """Where else than at / the machine has something mounted, outermost first, but for `skip` (proc(5), mountinfo)."""
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     decoded = [point.encode().decode("unicode_escape") for point in points]
     return sorted({p for p in decoded if p != "/" and not any(p == s or p.startswith(s + "/") for s in skip)})
@@ -77,13 +81,19 @@ def overlay(base: Path) -> Path:
 
 
 def device_nodes(dev: Path, devices: list[tuple[str, int, int]]) -> None:
-    """A /dev of the node's own: the ordinary nodes as the machine has them, and the given (name under /dev, major, minor)."""
+    """A /dev of the node's own: the machine's ordinary nodes, and the given ones (name under /dev, major, minor)."""
     mount("testbed", dev, "tmpfs", options="mode=755")
     for folder in ("pts", "shm", "net", "mqueue"):
         (dev / folder).mkdir()
     mount("devpts", dev / "pts", "devpts", options="newinstance,ptmxmode=0666,mode=0620")
     mount("testbed", dev / "shm", "tmpfs")
-    for name, target in {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
+    for name, target in {
+        "ptmx": "pts/ptmx",
+        "fd": "/proc/self/fd",
+        "stdin": "fd/0",
+        "stdout": "fd/1",
+        "stderr": "fd/2",
+    }.items():
         (dev / name).symlink_to(target)
     ordinary = [(n, os.stat(f"/dev/{n}").st_rdev) for n in DEVICES if os.path.exists(f"/dev/{n}")]
     for name, number in [*ordinary, *((n, os.makedev(major, minor)) for n, major, minor in devices)]:
@@ -123,12 +133,18 @@ def node_root(state: Path, name: str, node: dict[str, Any]) -> None:
     for folder in node["hide"]:
         mount("testbed", root / folder.lstrip("/"), "tmpfs", options="mode=755")
     for source, target, read_only in node["binds"]:
-        bind(source, root / target.lstrip("/"), read_only=read_only)
-    for source, target in node["copies"]:
-        (root / target.lstrip("/")).mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-a", f"{source}/.", root / target.lstrip("/")], check=True)
+        inside = root / "dev" if source == "/dev" else Path(source)  # the node's own, not the machine's
+        bind(inside, root / target.lstrip("/"), read_only=read_only)
+    for text, target in node["links"]:
+        (root / target.lstrip("/")).unlink(missing_ok=True)
+        (root / target.lstrip("/")).symlink_to(text)
+    for source, target in node["merges"]:
+        place = root / target.lstrip("/")
+        mount("testbed", place, "overlay", options=f"lowerdir={source}:{place}")
     os.chdir(root)
-    subprocess.run(["pivot_root", ".", "."], check=True)  # the old root is now mounted over the new one (pivot_root(2), notes)
+    subprocess.run(
+        ["pivot_root", ".", "."], check=True
+    )  # the old root is now mounted over the new one (pivot_root(2), notes)
     subprocess.run(["umount", "-l", "."], check=True)
     os.chdir("/")
 

@@ -1,6 +1,6 @@
 """The machines of the constructed captures.
 
-Sizes, clocks and identifiers are those of the public data sheets and of the PCI ID list; readings are those of an idle GPU.
+Sizes, clocks and identifiers are those of the public data sheets and of the PCI ID list; readings those of an idle GPU.
 """
 
 from __future__ import annotations
@@ -65,6 +65,10 @@ class Gpu:
     mig_enabled: bool = False
 
     @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
     def uuid(self) -> str:
         return fake_uuid("GPU", f"{self.machine}/{self.index}")
 
@@ -86,6 +90,10 @@ class MigDevice:
     gpu: Gpu
     mig: Mig
     index: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.gpu.name} MIG {self.mig.profile}"
 
     @property
     def uuid(self) -> str:
@@ -110,7 +118,8 @@ T4 = Model(
     clocks=(1590, 5001), idle_clocks=(300, 405), pcie=(3, 16), vbios="90.04.96.00.01", part="900-2G183-0000-001",
 )  # fmt: skip
 
-# A100 40GB profiles, https://docs.nvidia.com/datacenter/tesla/mig-user-guide/: number, profile id, slices, SMs, MiB, instances
+# A100 40GB, by number of the profile: name, id, slices, SMs, MiB, most instances, places (start and size in memory
+# slices), https://docs.nvidia.com/datacenter/tesla/mig-user-guide/
 A100_PROFILES = {
     0: ("1g.5gb", 19, 1, 14, 4864, 7, [(i, 1) for i in range(7)]),
     1: ("2g.10gb", 14, 2, 28, 9856, 3, [(0, 2), (2, 2), (4, 2)]),

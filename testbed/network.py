@@ -1,6 +1,6 @@
 """The testbed's network: a bridge with the control plane's addresses, one veth per node, routes to the nodes' pods.
 
-192.0.2.0/24 is TEST-NET-1 (RFC 5737): nothing real answers there should a command ever run outside the testbed's network.
+192.0.2.0/24 is TEST-NET-1 (RFC 5737): nothing real answers there should a command ever run outside this network.
 """
 
 import subprocess
@@ -23,7 +23,9 @@ def pod_range(number: int) -> str:
 
 def _ip(space: Space, env: Mapping[str, str], commands: str) -> None:
     """Run commands of ip(8) in a space's network, with the machine's own files and pids."""
-    done = subprocess.run([*space.enter(only=["-n"]), "ip", "-batch", "-"], input=commands, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [*space.enter(only=["-n"]), "ip", "-batch", "-"], input=commands, env=env, capture_output=True, text=True
+    )
     if done.returncode != 0:
         raise TestbedError(f"{space.name}: cannot set up its network: {done.stderr.strip()}")
 
@@ -34,7 +36,7 @@ def _forward(space: Space, env: Mapping[str, str]) -> None:
 
 
 def connect_control_plane(space: Space, env: Mapping[str, str]) -> None:
-    """The bridge; pods reach the API at its service address without kube-proxy because the API server listens on every address here."""
+    """The bridge. It has the API's service address, so pods reach the API without kube-proxy."""
     _ip(
         space,
         env,
@@ -50,12 +52,14 @@ def connect_node(control: Space, node: Space, number: int, env: Mapping[str, str
         control,
         env,
         f"link add veth{number} type veth peer name eth0 netns {node.pid()}\n"
-        f"link set veth{number} master {BRIDGE} up\nroute replace {pod_range(number)} via {node_address(number)} dev {BRIDGE}\n",
+        f"link set veth{number} master {BRIDGE} up\n"
+        f"route replace {pod_range(number)} via {node_address(number)} dev {BRIDGE}\n",
     )
     _ip(
         node,
         env,
-        f"link set lo up\nlink set eth0 up\naddr add {node_address(number)}/24 dev eth0\nroute add default via {API_ADDRESS}\n",
+        f"link set lo up\nlink set eth0 up\naddr add {node_address(number)}/24 dev eth0\n"
+        f"route add default via {API_ADDRESS}\n",
     )
     _forward(node, env)
 

@@ -1,7 +1,5 @@
 """A node: its namespaces, its containerd and its kubelet."""
 
-import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -9,36 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed import cgroups, network, pki
-from testbed.controlplane import REGISTRY, ControlPlane
+from testbed import cgroups, network, nodeconfig, pki, replay
+from testbed.controlplane import ControlPlane
 from testbed.errors import TestbedError
 from testbed.gpus import node_mounts
 from testbed.settings import NodeGpus, Settings
 from testbed.space import Space, wait_for
 
-SOCKET = "/run/containerd/containerd.sock"
-PAUSE = f"{REGISTRY}/testbed/busybox:1"
-CONTAINERD = f"""version = 3
-imports = ["/etc/containerd/conf.d/*.toml"]
-[plugins."io.containerd.cri.v1.images"]
-  [plugins."io.containerd.cri.v1.images".registry]
-    config_path = "/etc/containerd/certs.d"
-  [plugins."io.containerd.cri.v1.images".pinned_images]
-    sandbox = "{PAUSE}"
-[plugins."io.containerd.cri.v1.runtime"]
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.cri.v1.runtime".cni]
-    bin_dirs = ["/opt/cni/bin"]
-    conf_dir = "/etc/cni/net.d"
-  [plugins."io.containerd.cri.v1.runtime".containerd]
-    default_runtime_name = "runc"
-    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-      runtime_type = "io.containerd.runc.v2"
-"""
-HOSTS = f"""server = "http://{REGISTRY}"
-[host."http://{REGISTRY}"]
-  capabilities = ["pull", "resolve"]
-"""
+PLUGINS = "var/lib/kubelet/device-plugins"
 
 
 @dataclass(frozen=True)
@@ -69,8 +45,13 @@ class Node:
         """The node's root folder as the machine sees it: read and write the node's own files through it."""
         return Path(f"/proc/{self.space.pid()}/root")
 
+    @property
+    def upper(self) -> Path:
+        """The folder, below `root`, where the node's overlay keeps what was written on it."""
+        return self.root / str(self.settings.state).lstrip("/") / "roots" / self.name / "upper"
+
     def run(self, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:
-        """Run a command in the node's namespaces (its /dev, /run, network, pids; working directory /); options as subprocess.run takes."""
+        """Run a command in the node's namespaces (working directory /); options as subprocess.run takes."""
         env = {**self.settings.files().environment(), **options.pop("env", {})}
         return subprocess.run([*self.space.enter(), *argv], env=env, **options)
 
@@ -81,12 +62,22 @@ class Node:
         self.space.create(self.name, node=mounts, outer=self.control.space)
         network.connect_node(self.control.space, self.space, self.number, self.settings.files().environment())
         self._write_files()
+        if self.settings.gpus.get(self.name, NodeGpus()).driver_root == "/":
+            self.run(["ldconfig"], check=True)
+
+    @property
+    def replayed(self) -> replay.ReplayedNode:
+        """The GPUs that this node replays, to read them and to change their answers; TestbedError when it has none."""
+        if not self.settings.replay(self.name).exists():
+            raise TestbedError(f"{self.name} replays no GPUs; give it a capture: up --replay {self.name}=CAPTURE")
+        return replay.attach(self.settings.replay(self.name))
 
     def destroy(self) -> None:
         """As if the machine had lost power: everything on it dies, what it wrote is gone."""
         self.space.destroy()
         cgroups.remove(self.settings.cgroup(self.name))
-        shutil.rmtree(self.settings.state / "replay" / self.name, ignore_errors=True)
+        if self.settings.replay(self.name).exists():
+            shutil.rmtree(self.settings.replay(self.name))
 
     def power_off(self) -> None:
         """Destroy the node; its Node object stays, as on a real cluster."""
@@ -105,50 +96,7 @@ class Node:
         return node
 
     def _write_files(self) -> None:
-        kubelet = {
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            "authentication": {
-                "anonymous": {"enabled": False},
-                "webhook": {"enabled": True},
-                "x509": {"clientCAFile": "/etc/kubernetes/pki/ca.crt"},
-            },
-            "authorization": {"mode": "Webhook"},
-            "cgroupDriver": "cgroupfs",
-            "cgroupRoot": f"/{self.settings.cgroup(self.name)}",
-            "clusterDNS": ["10.96.0.10"],
-            "clusterDomain": "cluster.local",
-            "containerRuntimeEndpoint": f"unix://{SOCKET}",
-            "enforceNodeAllocatable": [],
-            "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "50Mi"},
-            "failCgroupV1": False,
-            "failSwapOn": False,
-            "imageGCHighThresholdPercent": 100,
-            "makeIPTablesUtilChains": False,
-            "maxPods": 60,
-            "nodeStatusReportFrequency": "5m0s",  # a heartbeat without news would move the Node's resourceVersion every second
-            "nodeStatusUpdateFrequency": self.settings.status_every,
-            "resolvConf": "/etc/kubernetes/resolv.conf",
-            "shutdownGracePeriod": "0s",
-        }
-        bridge = {
-            "type": "bridge",
-            "bridge": "cni0",
-            "isGateway": True,
-            "ipMasq": False,
-            "ipam": {"type": "host-local", "subnet": network.pod_range(self.number), "routes": [{"dst": "0.0.0.0/0"}]},
-        }
-        files = {
-            "etc/containerd/config.toml": CONTAINERD,
-            f"etc/containerd/certs.d/{REGISTRY}/hosts.toml": HOSTS,
-            "etc/cni/net.d/10-bridge.conflist": json.dumps({"cniVersion": "0.4.0", "name": "bridge", "plugins": [bridge]}),
-            "etc/kubernetes/pki/ca.crt": (self.settings.state / "pki" / "ca.crt").read_text(),
-            "etc/kubernetes/resolv.conf": "nameserver 10.96.0.10\n",
-            "etc/hostname": f"{self.name}\n",
-            "etc/machine-id": f"{self.number:032x}\n",
-            "var/lib/kubelet/config.yaml": json.dumps(kubelet, indent=1),
-        }
-        for name, text in files.items():
+        for name, text in nodeconfig.files(self.settings, self.name, self.number).items():
             file = self.root / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.unlink(missing_ok=True)
@@ -159,7 +107,9 @@ class Node:
         """Start containerd and wait until it answers."""
         if self.space.process("containerd") is None:
             self.space.spawn("containerd", ["containerd"], self.settings.files().environment())
-        for _ in wait_for(f"{self.name}: containerd answers; log: {self.settings.state}/log/{self.name}.containerd.log", 60):
+        for _ in wait_for(
+            f"{self.name}: containerd answers; log: {self.settings.state}/log/{self.name}.containerd.log", 60
+        ):
             if self.run(["ctr", "version"], capture_output=True).returncode == 0:
                 return
             if self.space.process("containerd") is None:
@@ -170,12 +120,21 @@ class Node:
         self.space.kill("containerd")
 
     def start_kubelet(self) -> None:
-        """Start the kubelet; `wait_ready` says when the node is Ready."""
-        if self.space.process("kubelet") is not None:
-            return
-        flags = ["--kubeconfig=/etc/kubernetes/kubelet.conf", "--config=/var/lib/kubelet/config.yaml"]
-        flags += [f"--hostname-override={self.name}", f"--node-ip={self.address}"]
-        self.space.spawn("kubelet", ["kubelet", *flags], self.settings.files().environment())
+        """Start the kubelet and wait until it is healthy and takes registrations of device plugins."""
+        if self.space.process("kubelet") is None:
+            (self.root / PLUGINS / "kubelet.sock").unlink(missing_ok=True)
+            flags = ["--kubeconfig=/etc/kubernetes/kubelet.conf", "--config=/var/lib/kubelet/config.yaml"]
+            flags += [f"--hostname-override={self.name}", f"--node-ip={self.address}"]
+            self.space.spawn("kubelet", ["kubelet", *flags], self.settings.files().environment())
+        probe = ["busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:10248/healthz"]
+        for _ in wait_for(
+            f"{self.name}: the kubelet serves; log: {self.settings.state}/log/{self.name}.kubelet.log", 60
+        ):
+            healthy = self.run(probe, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout == b"ok"
+            if healthy and (self.root / PLUGINS / "kubelet.sock").exists():
+                return
+            if self.space.process("kubelet") is None:
+                raise TestbedError(f"{self.name}: the kubelet ended: {self.space.last_words('kubelet')}")
 
     def stop_kubelet(self) -> None:
         """SIGKILL; pods live on."""
@@ -186,12 +145,10 @@ class Node:
         network.set_cable(self.control.space, self.number, self.settings.files().environment(), plugged=plugged)
 
     def wait_ready(self, seconds: float = 90.0) -> None:
-        """Until the API says that the node is Ready; TestbedError with the kubelet's last words."""
+        """Until the API says that the node is Ready; TestbedError after `seconds`."""
         for _ in wait_for(f"{self.name} Ready; log: {self.settings.state}/log/{self.name}.kubelet.log", seconds):
             if self._ready(self.control.object(f"/api/v1/nodes/{self.name}")):
                 return
-            if self.space.process("kubelet") is None:
-                raise TestbedError(f"{self.name}: the kubelet ended: {self.space.last_words('kubelet')}")
 
     @staticmethod
     def _ready(node: Mapping[str, Any] | None) -> bool:

@@ -1,4 +1,4 @@
-"""Reads what a GPU node shows besides NVML: the driver's /proc tree, PCI, device nodes, libraries. Small files only, text only."""
+"""Reads what a GPU node shows besides NVML: the driver's /proc tree, PCI, device nodes, libraries."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ NVIDIA = "0x10de"
 LARGEST = 64 << 10  # bytes read of one file; mig-minors is the largest
 PCI_FILES = ("vendor", "device", "class", "subsystem_vendor", "subsystem_device", "numa_node", "revision")
 SINGLE = (
-    ("/sys/module/nvidia/version", "/sys/module/nvidia/refcnt", "/etc/os-release")
-    + ("/proc/driver/nvidia-caps/mig-minors", "/proc/driver/nvidia-caps/sys-minors")
-    + ("/proc/driver/nvidia-caps/fabric-imex-minors",)
+    "/sys/module/nvidia/version",
+    "/sys/module/nvidia/refcnt",
+    "/etc/os-release",
+    "/proc/driver/nvidia-caps/mig-minors",
+    "/proc/driver/nvidia-caps/sys-minors",
+    "/proc/driver/nvidia-caps/fabric-imex-minors",
 )
-DT_NEEDED_END, DT_STRTAB, DT_SONAME, PT_LOAD, PT_DYNAMIC = 0, 5, 14, 1, 2
+DT_STRTAB, DT_SONAME, PT_LOAD, PT_DYNAMIC = 5, 14, 1, 2  # elf(5)
 
 
 def node(library: Path, gpus: int) -> dict[str, Any]:
-    """All of it. `library` is libnvidia-ml.so.1: its folder is listed. `gpus`: how many GPUs' capability numbers to keep."""
+    """All of it. The folder of `library` is listed; `gpus`: how many GPUs' capability numbers to keep."""
     files = {p: t for p in [*SINGLE, *below("/proc/driver/nvidia")] if (t := text(p)) is not None}
     links = {}
     for device in pci_devices():
@@ -84,7 +87,9 @@ def device_nodes(dev: str = "/dev") -> Iterator[dict[str, Any]]:
 def libraries(folder: Path) -> Iterator[dict[str, str]]:
     """The driver's shared objects: name, and where a link points to or which SONAME the file has."""
     for path in sorted(folder.iterdir()):
-        if ".so" not in path.name or not re.match(r"lib(nvidia|cuda|nvcuvid|vdpau_nvidia|EGL_nvidia|GLX_nvidia)", path.name):
+        if ".so" not in path.name or not re.match(
+            r"lib(nvidia|cuda|nvcuvid|vdpau_nvidia|EGL_nvidia|GLX_nvidia)", path.name
+        ):
             continue
         if path.is_symlink():
             yield {"name": path.name, "link": os.readlink(path)}

@@ -1,4 +1,4 @@
-"""Keys, certificates and kubeconfigs of a testbed. Only making new certificates needs `cryptography`; a folder made before does without."""
+"""Keys, certificates and kubeconfigs of a testbed. Only making new ones needs `cryptography`."""
 
 import base64
 import datetime
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 API_ADDRESS = "192.0.2.10"
 SERVICE_ADDRESS = "10.96.0.1"
-API_NAMES = ("127.0.0.1", API_ADDRESS, SERVICE_ADDRESS, "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+API_NAMES = (
+    "127.0.0.1",
+    API_ADDRESS,
+    SERVICE_ADDRESS,
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+)
 CLIENTS = {  # file name: user and groups, as the Kubernetes components expect them
     "admin": ("admin", ("system:masters",)),
     "controller-manager": ("system:kube-controller-manager", ()),
@@ -67,7 +75,10 @@ def _certificate(
 
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(
-        [*(x509.NameAttribute(NameOID.ORGANIZATION_NAME, g) for g in groups), x509.NameAttribute(NameOID.COMMON_NAME, name)]
+        [
+            *(x509.NameAttribute(NameOID.ORGANIZATION_NAME, g) for g in groups),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ]
     )
     now = datetime.datetime.now(datetime.UTC)
     end = now + lifetime
@@ -97,7 +108,7 @@ def _save(folder: Path, name: str, pair: "tuple[Certificate, EllipticCurvePrivat
 
 
 def create(folder: Path) -> None:
-    """Make the CA, the API server's and every component's certificate in an empty or new folder; TestbedError without `cryptography`."""
+    """Make the certificates of CA, API server and components in a folder; TestbedError without `cryptography`."""
     _need_cryptography()
     from cryptography.hazmat.primitives import serialization as s
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -108,7 +119,9 @@ def create(folder: Path) -> None:
     _save(folder, "ca", authority)
     tokens = ec.generate_private_key(ec.SECP256R1())
     _private(folder / "sa.key", _pem_key(tokens))
-    (folder / "sa.pub").write_bytes(tokens.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo))
+    (folder / "sa.pub").write_bytes(
+        tokens.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo)
+    )
     _save(folder, "apiserver", _certificate("kube-apiserver", issuer=authority, names=API_NAMES))
     for name, (user, groups) in CLIENTS.items():
         _save(folder, f"client-{name}", _certificate(user, groups, authority))

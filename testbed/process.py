@@ -52,7 +52,9 @@ class Process:
         deadline = time.monotonic() + seconds
         while self.alive:
             if time.monotonic() > deadline:
-                raise TestbedError(f"process {self.pid} is still there {seconds:g} s after SIGKILL; look at /proc/{self.pid}/stack")
+                raise TestbedError(
+                    f"process {self.pid} is still there {seconds:g} s after SIGKILL; look at /proc/{self.pid}/stack"
+                )
             time.sleep(0.005)
 
 
@@ -79,7 +81,7 @@ def pid_in_namespace(pid: int) -> int | None:
 
 
 def namespace(pid: int, kind: str) -> int | None:
-    """The inode that identifies a process's namespace of a kind ("net", "pid", ...); None when it is gone or may not be seen."""
+    """The inode that identifies a process's namespace ("net", "pid", ...); None when it is gone or may not be seen."""
     try:
         return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
     except (FileNotFoundError, ProcessLookupError, PermissionError):  # some machines guard their pid 1 even from root

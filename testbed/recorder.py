@@ -1,12 +1,12 @@
 """Writes down every NVML call that pynvml makes, byte for byte, so that a library can give the same answers again.
 
-pynvml asks its C library for each function by name (`_nvmlGetFunctionPointer`) and passes ctypes values; the recorder stands at that one
-place. A call becomes one line: `<function> <return code> <argument>...`, each argument one word:
+pynvml asks its C library for each function by name (`_nvmlGetFunctionPointer`) and passes ctypes values; the recorder
+stands at that one place. A call becomes one line: `<function> <return code> <argument>...`, each argument one word:
 
 | word | argument |
 |---|---|
 | `i7`, `q7` | integer of 32, 64 bits |
-| `p7e5d00001000` | handle; real pointers are numbered in the order in which they appear, so that a capture does not depend on addresses |
+| `p7e5d00001000` | handle; real pointers are numbered as they appear, so that a capture does not depend on addresses |
 | `s<hex>` | string that the caller gives |
 | `n` | NULL |
 | `b<hex>`, then `l` | text buffer as it was left, without the zeros at its end, and its length |
@@ -21,7 +21,7 @@ import ctypes
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 FIRST_HANDLE = 0x7E5D00001000
 HANDLE_STEP = 0x1000
@@ -32,25 +32,34 @@ UNKNOWN_FIELD = (3, 0, 0)  # NVML_ERROR_NOT_SUPPORTED and nothing else: what a r
 
 # Answered by the replay itself (state, time, text), never from a record.
 LIVE = frozenset(
-    ("nvmlErrorString", "nvmlShutdown", "nvmlEventSetCreate", "nvmlEventSetFree", "nvmlDeviceRegisterEvents")
-    + ("nvmlEventSetWait", "nvmlEventSetWait_v2", "nvmlEventSetWait_v3")
+    {
+        "nvmlErrorString",
+        "nvmlShutdown",
+        "nvmlEventSetCreate",
+        "nvmlEventSetFree",
+        "nvmlDeviceRegisterEvents",
+        "nvmlEventSetWait",
+        "nvmlEventSetWait_v2",
+        "nvmlEventSetWait_v3",
+    }
 )
 # Their answers name a machine, a rack or a person, or are certificates: the call is made, nothing is kept.
 SECRET = frozenset(
-    ("nvmlDeviceGetPlatformInfo", "nvmlDeviceGetPdi", "nvmlDeviceGetHostname_v1", "nvmlSystemGetProcessName")
-    + ("nvmlDeviceGetConfComputeGpuCertificate", "nvmlDeviceGetConfComputeGpuAttestationReport", "nvmlSystemGetCPER_v1")
+    {
+        "nvmlDeviceGetPlatformInfo",
+        "nvmlDeviceGetPdi",
+        "nvmlDeviceGetHostname_v1",
+        "nvmlSystemGetProcessName",
+        "nvmlDeviceGetConfComputeGpuCertificate",
+        "nvmlDeviceGetConfComputeGpuAttestationReport",
+        "nvmlSystemGetCPER_v1",
+    }
 )
 FIELDS = "nvmlDeviceGetFieldValues"
 
 
-class Nvml(Protocol):
-    """The pynvml module, as far as the recorder touches it."""
-
-    _nvmlGetFunctionPointer: Callable[[str], Any]  # noqa: N815 (pynvml's name)
-
-
 class Recorder:
-    """Between pynvml and the library. `calls` and `fields` are what was asked and answered, the first answer to each question."""
+    """Between pynvml and the library. `calls` and `fields` keep the first answer to each question."""
 
     def __init__(self, pynvml: Any) -> None:
         self.calls: dict[str, str] = {}  # question -> whole line
@@ -69,7 +78,7 @@ class Recorder:
         self._pynvml._nvmlGetFunctionPointer = self._resolve
 
     def function(self, name: str) -> Any:
-        """What pynvml gets for `name`: the real function, watched. Raises pynvml's own error when the library has none."""
+        """What pynvml gets for `name`: the real function, watched. Raises pynvml's error when the library has none."""
         try:
             real = self._resolve(name)
         except self._pynvml.NVMLError_FunctionNotFound:
@@ -136,7 +145,7 @@ class Recorder:
         return f"i{number & 0xFFFFFFFF}"
 
     def _image(self, obj: Any) -> bytes:
-        """The object's bytes: handles by number, other pointers as zero (what they point to is not part of the object)."""
+        """The object's bytes: handles by number, other pointers as zero (what they point to is not part of it)."""
         if obj is None:
             return b""
         image = bytearray(ctypes.string_at(ctypes.addressof(obj), ctypes.sizeof(obj)))

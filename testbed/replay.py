@@ -1,8 +1,8 @@
-"""Lays out a node's GPUs from a capture: driver libraries that answer as recorded, PCI, /proc and the list of device nodes.
+"""Lays out a node's GPUs from a capture: driver libraries that answer as recorded, PCI, /proc, device nodes.
 
-`materialise` writes into a folder what the testbed puts on a node; the product on that node loads libnvidia-ml.so.1 and libcuda.so.1 as
-on any other. Both export `gpuready_replay`, which says that they replay. What a test changes afterwards (a lost GPU, an Xid, a
-temperature) is seen by every process that loaded the library from that folder at its next call.
+`materialise` writes into a folder what the testbed puts on a node; the product on that node loads libnvidia-ml.so.1 and
+libcuda.so.1 as on any other. Both export `gpuready_replay`, which says that they replay. What a test changes afterwards
+(a lost GPU, an Xid, a temperature) every process that loaded the library from that folder sees at its next call.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import os
 import shutil
 import subprocess
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from testbed.redact import fake_uuid
 
@@ -28,6 +28,9 @@ ALIASES = {
     "nvmlDeviceGetHandleByIndex_v2": "nvmlDeviceGetHandleByIndex",
     "nvmlDeviceGetHandleByPciBusId_v2": "nvmlDeviceGetHandleByPciBusId",
 }
+LIBRARIES = {"nvml": "libnvidia-ml", "cuda": "libcuda", "empty": "libnvidia-ptxjitcompiler"}  # by source
+LIVE, CALLS, CAPTURE = "gpuready-replay", "nvml.calls", "capture.json"
+UNSIGNED_LONG_LONG = 3  # nvmlValueType_t
 SYS_PCI, PROC = "/sys/bus/pci/devices/", "/proc/driver/"
 
 
@@ -35,25 +38,41 @@ class ReplayError(Exception):
     """The capture cannot be replayed: it is not one, or the compiler is missing or refused."""
 
 
-@dataclass(frozen=True)
-class DeviceNode:
-    path: str  # /dev/nvidia0
-    kind: str  # c
+class DeviceNode(NamedTuple):
+    name: str  # beneath /dev: nvidia0, nvidia-caps/nvidia-cap1
     major: int
     minor: int
-    mode: int
 
 
 @dataclass(frozen=True)
 class ReplayedNode:
-    """What lies in `root`. Give the node `driver` as its driver root, `sys_pci` as /sys/bus/pci/devices, `proc_driver` as /proc/driver."""
+    """What lies in `root`. Give the node `driver` as its driver root, `sys_pci` as /sys/bus/pci/devices and
+    `proc_driver` as /proc/driver.
+
+    Changes reach every process whose library lies in `driver/lib64` or a bind mount of it; a copy does not change.
+    """
 
     root: Path
-    name: str  # of the capture
-    driver_version: str
-    gpus: tuple[dict[str, Any], ...]
-    device_nodes: tuple[DeviceNode, ...]
-    _lines: list[str] = field(repr=False)
+    capture: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.capture["name"])
+
+    @property
+    def gpus(self) -> list[dict[str, Any]]:
+        """By index: uuid, name, minor, pci, memory (bytes), compute, handle, mig."""
+        found: list[dict[str, Any]] = self.capture["gpus"]
+        return found
+
+    @property
+    def driver_version(self) -> str:
+        return driver_version(self.capture)
+
+    @property
+    def device_nodes(self) -> tuple[DeviceNode, ...]:
+        nodes = self.capture["node"]["device_nodes"]
+        return tuple(DeviceNode(d["path"].removeprefix("/dev/"), d["major"], d["minor"]) for d in nodes)
 
     @property
     def driver(self) -> Path:
@@ -71,64 +90,84 @@ class ReplayedNode:
     def sys_module(self) -> Path:
         return self.root / "sys-module"
 
+    @property
+    def live(self) -> Path:
+        """The folder that the library reads: nvml.calls and events."""
+        return self.driver / "lib64" / LIVE
+
     def xid(self, gpu: int, code: int) -> None:
-        """An Xid event of that GPU, for whoever listens now."""
-        with (self.driver / "replay" / "events").open("a", encoding="ascii") as f:
+        """An Xid event of that GPU, for whoever listens now; as with the driver, nobody is told later."""
+        with (self.live / "events").open("a", encoding="ascii") as f:
             f.write(f"xid {gpu} {code}\n")
 
     def lose(self, gpu: int) -> None:
         """From now on every call that concerns this GPU answers NVML_ERROR_GPU_IS_LOST, until `restore`."""
-        self._lines.extend(f"lost {handle}" for handle in self._handles(gpu))
-        self._publish()
+        self._publish([*self._lines(), *(f"lost {handle}" for handle in self._handles(gpu))])
 
-    def answer(self, gpu: int, function: str, value: int, given: tuple[int, ...] = ()) -> None:
-        """The first number that `function` gives for this GPU becomes `value`; `given` narrows it to calls with these integers
-        (the sensor of nvmlDeviceGetTemperature). Raises ReplayError when the capture has no such answer."""
-        found = [i for i, line in enumerate(self._lines) if self._asks(line, gpu, function, given)]
+    def answer(self, gpu: int, function: str, value: int, given: tuple[int, ...] | None = None) -> None:
+        """The first number that `function` gives for this GPU becomes `value`. `given` narrows it to the calls with
+        these integers, such as the sensor of nvmlDeviceGetTemperature. Raises ReplayError when there is no such call.
+        """
+        lines = self._lines()
+        found = [i for i, line in enumerate(lines) if self._asks(line, gpu, function, given)]
         if not found:
-            raise ReplayError(f"{self.name} has no answer of {function}{given or ''} for GPU {gpu}")
+            raise ReplayError(f"{self.name} has no call of {function} for GPU {gpu}{f' with {given}' if given else ''}")
         for i in found:
-            self._lines[i] = with_value(self._lines[i], value)
-        self._publish()
+            lines[i] = with_value(lines[i], value)
+        self._publish(lines)
+
+    def field_value(self, gpu: int, number: int, value: int) -> None:
+        """What nvmlDeviceGetFieldValues gives for this field (NVML_FI_...) of the GPU, as an unsigned 64-bit number."""
+        asked = f"field {self.gpus[gpu]['handle']} {number} 0 "
+        others = [line for line in self._lines() if not line.startswith(asked)]
+        self._publish([*others, f"{asked}0 {UNSIGNED_LONG_LONG} {value:x}"])
 
     def restore(self) -> None:
-        """Every answer as captured, no GPU lost."""
-        self._lines[:] = (self.root / "captured.calls").read_text(encoding="ascii").splitlines()
-        self._publish()
+        """Every answer as captured, no GPU lost. Events stay as they are."""
+        self._publish(flatten(self.capture))
 
     def _handles(self, gpu: int) -> list[str]:
         return [self.gpus[gpu]["handle"], *(m["handle"] for m in self.gpus[gpu]["mig"])]
 
-    def _asks(self, line: str, gpu: int, function: str, given: tuple[int, ...]) -> bool:
+    def _asks(self, line: str, gpu: int, function: str, given: tuple[int, ...] | None) -> bool:
         words = line.split()
-        asked = tuple(int(w[1:]) for w in words[3:] if w[0] == "i")
-        return words[:2] == ["call", function] and words[3:4] == [f"p{self.gpus[gpu]['handle']}"] and given in ((), asked)
+        integers = tuple(int(w[1:]) for w in words[3:] if w[0] == "i")
+        of_gpu = words[:2] == ["call", function] and words[3:4] == [f"p{self.gpus[gpu]['handle']}"]
+        return of_gpu and given in (None, integers)
 
-    def _publish(self) -> None:
-        publish(self._lines, self.driver / "replay" / "nvml.calls")
+    def _lines(self) -> list[str]:
+        return (self.live / CALLS).read_text(encoding="ascii").splitlines()
+
+    def _publish(self, lines: list[str]) -> None:
+        """Whole or not at all: a library may be reading."""
+        self.live.mkdir(parents=True, exist_ok=True)
+        fresh = self.live / f"{CALLS}.new"
+        fresh.write_text("\n".join(lines) + "\n", encoding="ascii")
+        fresh.replace(self.live / CALLS)
 
 
 def materialise(capture: Path, into: Path, *, node: str = "", dev: str = "/dev") -> ReplayedNode:
     """Build the libraries (cached) and lay out `into`, which must be empty or not exist.
 
-    `node` gives the GPUs UUIDs of their own, so that two nodes made from one capture differ. `dev` is where libcuda looks for device nodes;
-    only tests set it. Raises ReplayError.
+    `node` gives the GPUs UUIDs of their own, so that two nodes made from one capture differ. `dev` is where libcuda
+    looks for device nodes; only tests set it. Raises ReplayError.
     """
     text = capture.read_text(encoding="utf-8")
     found = load(renamed(text, node) if node else text, capture)
     into.mkdir(parents=True, exist_ok=True)
     if any(into.iterdir()):
         raise ReplayError(f"{into} is not empty: give each replayed node a folder of its own")
-    lines = flatten(found)
-    made = build(found, lines, dev)
-    version = driver_version(found)
-    lay_out_driver(made, into / "driver", version)
-    publish(lines, into / "captured.calls")
-    publish(lines, into / "driver" / "replay" / "nvml.calls")
-    (into / "driver" / "replay" / "events").touch()
+    replayed = ReplayedNode(into, found)
+    lay_out_driver(build(found, dev), replayed)
     lay_out_files(found["node"], into)
-    nodes = tuple(DeviceNode(d["path"], d["type"], d["major"], d["minor"], int(d["mode"], 8)) for d in found["node"]["device_nodes"])
-    return ReplayedNode(into, found["name"], version, tuple(found["gpus"]), nodes, lines)
+    (into / CAPTURE).write_text(json.dumps(found), encoding="utf-8")
+    return replayed
+
+
+def attach(into: Path) -> ReplayedNode:
+    """The node that `materialise` laid out there, in this process or another."""
+    path = into / CAPTURE
+    return ReplayedNode(into, load(path.read_text(encoding="utf-8"), path))
 
 
 def load(text: str, path: Path) -> dict[str, Any]:
@@ -162,8 +201,9 @@ def driver_version(capture: dict[str, Any]) -> str:
 def flatten(capture: dict[str, Any]) -> list[str]:
     """The lines that nvml.c reads, see recorder.py for the words.
 
-    `gpu <handle>` in order of index; `call <function> <code> <word>...`, sorted by function; `field <handle> <field> <scope> <code> <type>
-    <value>`; `lost <handle>`. An object that some recorded call of the function had set before the call is compared (x for o).
+    `gpu <handle>` in order of index; `call <function> <code> <word>...`, sorted by function; `field <handle> <field>
+    <scope> <code> <type> <value>`; `lost <handle>`. An object that some recorded call of the function had set before
+    the call is compared (x for o).
     """
     calls = [line.split() for line in capture["nvml"]["calls"]]
     asked_with = {(words[0], i) for words in calls for i, w in enumerate(words) if w[0] == "o" and w.split(":")[1]}
@@ -173,11 +213,12 @@ def flatten(capture: dict[str, Any]) -> list[str]:
         for name in filter(None, (words[0], ALIASES.get(words[0]))):
             lines.append(" ".join(["call", name, *compared[1:]]))
     fields = [f"field {line}" for line in capture["nvml"]["fields"]]
-    return [f"gpu {g['handle']}" for g in capture["gpus"]] + sorted(lines, key=lambda line: line.split()[1].encode()) + fields
+    gpus = [f"gpu {g['handle']}" for g in capture["gpus"]]
+    return gpus + sorted(lines, key=lambda line: line.split()[1].encode()) + fields
 
 
 def with_value(line: str, value: int) -> str:
-    """The call's line with the first object that it fills holding `value`, little-endian, the size unchanged; the call succeeds."""
+    """The call's line with the first object that it fills holding `value`, little-endian; the call succeeds."""
     words = line.split()
     words[2] = "0"
     at = next((i for i, w in enumerate(words) if w[0] in "ox" and w[1:2].isdigit()), None)
@@ -190,20 +231,12 @@ def with_value(line: str, value: int) -> str:
     return " ".join(words)
 
 
-def publish(lines: list[str], path: Path) -> None:
-    """Whole or not at all: a library may be reading."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text("\n".join(lines) + "\n", encoding="ascii")
-    fresh.replace(path)
-
-
-def build(capture: dict[str, Any], lines: list[str], dev: str) -> Path:
+def build(capture: dict[str, Any], dev: str) -> Path:
     """The folder with the compiled files, from the cache when these sources and answers were compiled before."""
-    headers = {"symbols.h": symbols(capture), "gpus.h": gpus_header(capture), "nvml.calls": "\n".join(lines) + "\n"}
+    headers = {"symbols.h": symbols(capture), "gpus.h": gpus_header(capture), CALLS: "\n".join(flatten(capture)) + "\n"}
     sources = sorted(SOURCES.glob("*.c"))
-    key = hashlib.sha256(json.dumps([headers, dev, FLAGS, capture["name"], [s.read_text("utf-8") for s in sources]]).encode())
-    place = cache() / key.hexdigest()[:24]
+    key = json.dumps([headers, dev, FLAGS, capture["name"], [s.read_text("utf-8") for s in sources]])
+    place = cache() / hashlib.sha256(key.encode()).hexdigest()[:24]
     if place.exists():
         return place
     fresh = place.with_name(f"{place.name}.{os.getpid()}")
@@ -227,8 +260,8 @@ def cache() -> Path:
 
 
 def compile_all(folder: Path, name: str, dev: str) -> None:
-    defines = [f'-DCAPTURE_NAME="{name}"', f'-DCALLS_FILE="{folder}/nvml.calls"', f'-DDEV_DIR="{dev}"', f"-I{folder}"]
-    for source, soname in (("nvml", "libnvidia-ml"), ("cuda", "libcuda"), ("empty", "libnvidia-ptxjitcompiler")):
+    defines = [f'-DCAPTURE_NAME="{name}"', f'-DCALLS_FILE="{folder}/{CALLS}"', f'-DDEV_DIR="{dev}"', f"-I{folder}"]
+    for source, soname in LIBRARIES.items():
         gcc([*FLAGS, *defines, f"-Wl,-soname,{soname}.so.1", "-o", f"{folder}/{soname}.so", f"{SOURCES}/{source}.c"])
     gcc(["-O1", "-Wall", "-Wextra", "-Werror", "-o", f"{folder}/nvidia-smi", f"{SOURCES}/smi.c"])
 
@@ -256,8 +289,8 @@ def gpus_header(capture: dict[str, Any]) -> str:
             entries.append(gpu_entry(gpu, gpu, -1, -1))
         for mig in gpu["mig"]:
             base = f"/proc/driver/nvidia/capabilities/gpu{gpu['minor']}/mig/gi{mig['gi']}"
-            caps = [cap_minor(capture["node"]["files"].get(p, "")) for p in (f"{base}/access", f"{base}/ci{mig['ci']}/access")]
-            entries.append(gpu_entry(gpu, mig, *caps))
+            gi, ci = (capture["node"]["files"].get(f"{base}/{p}", "") for p in ("access", f"ci{mig['ci']}/access"))
+            entries.append(gpu_entry(gpu, mig, cap_minor(gi), cap_minor(ci)))
     none = '{-1, -1, -1, "", {0}, 0, 0, 0}'  # C has no empty arrays
     table = ",\n    ".join(entries or [none])
     numbers = f"#define N_GPUS {len(entries)}\n#define CUDA_VERSION {capture['cuda']}\n"
@@ -274,20 +307,22 @@ def gpu_entry(gpu: dict[str, Any], device: dict[str, Any], gi_cap: int, ci_cap: 
 def cap_minor(text: str) -> int:
     found = [line.split(":")[1] for line in text.splitlines() if line.startswith("DeviceFileMinor:")]
     if not found:
-        raise ReplayError("a MIG device has no capability file in this capture: /proc/driver/nvidia/capabilities is missing")
+        raise ReplayError("this capture has a MIG device without its file in /proc/driver/nvidia/capabilities")
     return int(found[0])
 
 
-def lay_out_driver(made: Path, driver: Path, version: str) -> None:
+def lay_out_driver(made: Path, node: ReplayedNode) -> None:
     """lib64 and bin as the driver's installer leaves them: file with the version, .so.1 and .so as links."""
-    lib, programs = driver / "lib64", driver / "bin"
+    lib, programs = node.driver / "lib64", node.driver / "bin"
     lib.mkdir(parents=True)
     programs.mkdir()
-    for stem in ("libnvidia-ml", "libcuda", "libnvidia-ptxjitcompiler"):
-        shutil.copy2(made / f"{stem}.so", lib / f"{stem}.so.{version}")
-        (lib / f"{stem}.so.1").symlink_to(f"{stem}.so.{version}")
+    for stem in LIBRARIES.values():
+        shutil.copy2(made / f"{stem}.so", lib / f"{stem}.so.{node.driver_version}")
+        (lib / f"{stem}.so.1").symlink_to(f"{stem}.so.{node.driver_version}")
         (lib / f"{stem}.so").symlink_to(f"{stem}.so.1")
     shutil.copy2(made / "nvidia-smi", programs / "nvidia-smi")
+    node.restore()
+    (node.live / "events").touch()
 
 
 def lay_out_files(node: dict[str, Any], into: Path) -> None:

@@ -10,7 +10,13 @@ from testbed.errors import TestbedError
 
 FILE = "testbed.json"
 DRIVER_ROOT = "/usr/local/nvidia"
+MOST_NODES = 3
 FOLDERS = ("init", "pids", "log", "kubeconfig", "etcd", "registry", "replay", "snapshots", "roots")
+
+
+def cgroup_name(testbed: str, node: str) -> str:
+    """The name of a node's cgroup in every hierarchy; known before it is made, so a crash leaves none unknown."""
+    return f"gpuready-testbed-{testbed}-{node}"
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class NodeGpus:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that `up` was given. `status_every`: how often a kubelet reports its node, as a Kubernetes duration."""
+    """What `up` was given. `status_every`: how often a kubelet reports its node, as a Kubernetes duration."""
 
     name: str
     state: Path
@@ -36,8 +42,8 @@ class Settings:
     gpus: Mapping[str, NodeGpus] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.nodes <= 3:
-            raise TestbedError(f"--nodes {self.nodes}: a testbed has 1, 2 or 3 nodes")
+        if not 1 <= self.nodes <= MOST_NODES:
+            raise TestbedError(f"--nodes {self.nodes}: a testbed has 1 to {MOST_NODES} nodes")
         names = [f"node{number}" for number in range(1, self.nodes + 1)]
         for name in self.gpus:
             if name not in names:
@@ -47,8 +53,11 @@ class Settings:
         return Binaries(self.binaries, self.kubernetes)
 
     def cgroup(self, node: str) -> str:
-        """The name of a node's cgroup in every hierarchy; known before it is made, so that a crash leaves nothing unrecorded."""
-        return f"gpuready-testbed-{self.name}-{node}"
+        return cgroup_name(self.name, node)
+
+    def replay(self, node: str) -> Path:
+        """Where a node's replayed GPUs are laid out, if it has any."""
+        return self.state / "replay" / node
 
     def save(self) -> None:
         data = {**asdict(self), "state": str(self.state), "binaries": str(self.binaries)}

@@ -16,7 +16,9 @@ from testbed.errors import TestbedError
 from testbed.process import Process, arguments, namespace, pid_in_namespace, running
 
 INIT = Path(__file__).with_name("init.py")
-SPAWN = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'  # the shell ends, PID 1 of the space inherits the process
+SPAWN = (
+    'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'  # the shell ends, PID 1 of the space inherits the process
+)
 CLONE_NEWNET = 0x40000000
 
 
@@ -33,9 +35,13 @@ class Space:
         spec.write_text(json.dumps({"hostname": hostname, "node": node}))
         enter = outer.enter() if outer else []
         argv = [*enter, os.path.realpath(sys.executable), "-I", "-S", str(INIT), str(self.state), self.name]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True, cwd="/")
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True, cwd="/"
+        )
         if done.returncode != 0:
-            raise TestbedError(f"{self.name}: cannot make its namespaces: {done.stderr.strip() or 'no reason given'}; root is needed")
+            raise TestbedError(
+                f"{self.name}: cannot make its namespaces: {done.stderr.strip() or 'no reason given'}; root is needed"
+            )
 
     def init(self) -> Process | None:
         """PID 1 of the space, found by its arguments, so also after whoever started it has died."""
@@ -63,7 +69,12 @@ class Space:
     def spawn(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> Process:
         """Start a process that stays, its output in log/SPACE.NAME.log, and remember it by name."""
         log = self.state / "log" / f"{self.name}.{name}.log"
-        done = subprocess.run([*self.enter(), "/bin/sh", "-c", SPAWN, "sh", str(log), *argv], env=dict(env), capture_output=True, text=True)
+        done = subprocess.run(
+            [*self.enter(), "/bin/sh", "-c", SPAWN, "sh", str(log), *argv],
+            env=dict(env),
+            capture_output=True,
+            text=True,
+        )
         if done.returncode != 0:
             raise TestbedError(f"{self.name}: cannot start {name}: {done.stderr.strip()}")
         process = self._find(int(done.stdout))
@@ -83,9 +94,12 @@ class Space:
             process.kill()
 
     def destroy(self) -> None:
-        """Kill PID 1 and with it, by the kernel, everything in the space; nothing when there is none."""
-        if (process := self.init()) is not None:
-            process.kill(30)
+        """Kill PID 1 and with it, by the kernel, everything in the space; also one that is just being made."""
+        mine = [str(INIT), str(self.state), self.name]
+        while found := [pid for pid in running() if arguments(pid)[-3:] == mine]:
+            for pid in found:
+                if (process := Process.of(pid)) is not None:
+                    process.kill(30)
 
     def last_words(self, name: str, lines: int = 4) -> str:
         """The end of a process's log, for error messages."""

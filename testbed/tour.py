@@ -1,11 +1,10 @@
-"""Asks NVML everything that a device plugin, labels, metrics, health checks and MIG tools ask, one question after the other.
+"""Asks NVML everything that a device plugin, labels, metrics, health checks and MIG tools ask.
 
 It only reads: each function called is a Get or an Is. What the GPU does not support is an answer as well.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import inspect
 from collections.abc import Callable, Iterator
@@ -34,6 +33,7 @@ class Tour:
         self.nvml = pynvml
         self.gpus: list[Any] = []
         self.migs: list[list[Any]] = []  # per GPU
+        self.broken: list[str] = []  # functions in which pynvml itself failed, and how
 
     def run(self) -> None:
         """Raises NVMLError when the library cannot be initialised; every other refusal is recorded and passed over."""
@@ -54,9 +54,13 @@ class Tour:
         function = getattr(self.nvml, name, None)
         if function is None:
             return None
-        with contextlib.suppress(self.nvml.NVMLError, UnicodeDecodeError):
+        try:
             return function(*args)
-        return None
+        except self.nvml.NVMLError:
+            return None
+        except Exception as e:  # pynvml's own slips must not cost the capture of a machine that is hard to get
+            self.broken.append(f"{name}: {e!r}"[:200])
+            return None
 
     def _system(self) -> None:
         for name, function in named(self.nvml, "nvmlSystemGet"):
@@ -104,12 +108,12 @@ class Tour:
         """Every question that needs a device and nothing else."""
         for prefix in ("nvmlDeviceGet", "nvmlDeviceIs"):
             for name, function in named(self.nvml, prefix):
-                first, *rest = [*inspect.signature(function).parameters.values(), None]
-                if first is None or first.name not in ("handle", "device", "migDevice"):
+                given = list(inspect.signature(function).parameters.values())
+                if not given or given[0].name not in ("handle", "device", "migDevice"):
                     continue
-                if all(p is None or p.default is not p.empty for p in rest):
+                if all(p.default is not p.empty for p in given[1:]):
                     # a default object is shared by all calls and keeps the last answer: pass fresh ones
-                    self.ask(name, device, *(fresh(p.default) for p in rest if p is not None))
+                    self.ask(name, device, *(fresh(p.default) for p in given[1:]))
 
     def _numbered(self, gpu: Any) -> None:
         for name, choices in NUMBERED:

@@ -1,6 +1,6 @@
 /* libnvidia-ml.so.1 that answers from a capture. Every exported function is one line of symbols.h (made from the capture) and ends in
- * replay(). The answers lie in <dir of this library>/../replay/nvml.calls, read again when the file changes; where that file is not
- * beside the library (one file bind-mounted into a container) the copy that was compiled in answers.
+ * replay(). The answers lie in <dir of this library>/gpuready-replay/nvml.calls, read again when the file changes; where that file is
+ * not beside the library (one file bind-mounted into a container) the copy that was compiled in answers.
  * One line per answer: see testbed/replay.py, flatten(). Arguments arrive in the six integer registers of the x86-64 System V ABI. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -57,7 +57,7 @@ static int beside(const char *name, char *path, size_t size) {
     Dl_info me;
     if (!dladdr((void *)&gpuready_replay, &me) || !me.dli_fname) return 0;
     const char *slash = strrchr(me.dli_fname, '/');
-    return slash && snprintf(path, size, "%.*s/../replay/%s", (int)(slash - me.dli_fname), me.dli_fname, name) < (int)size;
+    return slash && snprintf(path, size, "%.*s/gpuready-replay/%s", (int)(slash - me.dli_fname), me.dli_fname, name) < (int)size;
 }
 
 static int nibble(int c) { return c <= '9' ? c - '0' : c - 'a' + 10; }

@@ -134,7 +134,7 @@ class Login:
         token = provider.config.get("id-token", "")
         until = _jwt_end(token)
         if not token or until is None or until - EARLY_SECONDS <= self._now():
-            state = "has none" if not token else "cannot be read" if until is None else "has expired"
+            state = "is missing" if not token else "cannot be read" if until is None else "has expired"
             raise UserError(
                 f"the OIDC id-token of user {name} ({source}) {state}",
                 "log in again with your provider's tool, or use a credential plugin (kubelogin)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -81,7 +81,7 @@ def choose(
 def _from_config(config: Config, wanted: str | None, env: Mapping[str, str]) -> Connection:
     files = ", ".join(str(p) for p in config.files)
     name = wanted or config.current_context
-    known = ", ".join(sorted(config.contexts)) or "none"
+    known = _listed(config.contexts)
     if not name:
         raise UserError(f"{files}: no current-context", f"name one with --context; there are: {known}")
     if name not in config.contexts:
@@ -115,8 +115,14 @@ def _from_config(config: Config, wanted: str | None, env: Mapping[str, str]) -> 
 def _entry(entries: Mapping[str, tuple[T, Path]], what: str, name: str, context: str, source: Path) -> tuple[T, Path]:
     if name in entries:
         return entries[name]
-    known = ", ".join(sorted(entries)) or "none"
-    raise UserError(f"{source}: context {context} names {what} {name!r}, which no file has", f"there are: {known}")
+    raise UserError(
+        f"{source}: context {context} names {what} {name!r}, which no file has", f"there are: {_listed(entries)}"
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    some = sorted(names)
+    return ", ".join([*some[:20], *(["..."] if len(some) > 20 else [])]) or "none"
 
 
 def _server(cluster: Cluster, user: User, where: str) -> str:

@@ -27,7 +27,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     raw: bytes = b""
 
 
-class _Meta(msgspec.Struct, rename="camel"):
+class _Meta(msgspec.Struct, frozen=True, rename="camel"):
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
 

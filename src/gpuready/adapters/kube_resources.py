@@ -80,7 +80,7 @@ class _ApiResourceList(msgspec.Struct):
 class Resources:
     """`fetch` gets a path and returns the body; what is discovered is kept for the life of the client."""
 
-    def __init__(self, fetch: Callable[[str, Target], bytes]) -> None:
+    def __init__(self, fetch: Callable[[str], bytes]) -> None:
         self._fetch = fetch
         self._found: dict[tuple[str, str], Resource] = {}
 
@@ -100,7 +100,7 @@ class Resources:
         target = Target("get", f"API {api_version}")
         base = Resource(group, version, "", False).base
         try:
-            served = msgspec.json.decode(self._fetch(base, target), type=_ApiResourceList)
+            served = msgspec.json.decode(self._fetch(base), type=_ApiResourceList)
         except NotFound as error:
             raise self._missing(api_version, kind, target) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

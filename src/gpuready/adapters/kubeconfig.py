@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -164,18 +163,13 @@ def base64_data(text: str, key: str, path: Path | str) -> bytes:
 
 
 def read_bounded(path: Path, what: str, limit: int = MAX_BYTES) -> bytes:
-    """A small regular file that the kubeconfig (or we) name; a UserError says what it was to be."""
+    """A small file that the user or a kubeconfig names; `what` says in errors what it was to be."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # O_NONBLOCK: a FIFO must not hang us
-        with os.fdopen(fd, "rb") as file:
-            if stat.S_ISDIR(os.fstat(fd).st_mode):
-                raise UserError(f"{path} ({what}) is a directory", "name a file")
+        with open(path, "rb") as file:
             data = file.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
         raise UserError(f"{path} ({what}) cannot be read: {why}", "check the path and its permissions") from error
-    if data is None:
-        raise UserError(f"{path} ({what}) holds nothing yet", "name a regular file")
     if len(data) > limit:
         raise UserError(f"{path} ({what}) is larger than {limit >> 20} MiB", "name the right file")
     return data

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gpuready.engine.design import gpus_of
 from gpuready.engine.diff import changes
 from gpuready.engine.leave import NS
 from gpuready.engine.ledger import Run, at_pointer, fields_of, look_of, merge_patch, replay
@@ -204,20 +205,20 @@ class Executor:
         return _PROBES[action.kind](self, action, texts)
 
     def _looked(self, action: Probe, texts: Mapping[str, str]) -> Receipt:
-        facts = {}
+        facts, found = {}, 0
         for node, text in texts.items():
             live = self.cluster.get(Ref(api_version="v1", kind="Node", name=node)) or {}
             kernel = live.get("status", {}).get("nodeInfo", {}).get("kernelVersion", "")
             report = decode(text, HostReport, node)
+            found += 1 if gpus_of(report) else 0
             facts[node] = msgspec.to_builtins(look_of(report, _uid(live), kernel, self.clock.now()))
-        found = sum(1 for f in facts.values() if isinstance(f["report"]["gpus"], list) and f["report"]["gpus"])
         return Receipt(at="", step="", facts=facts, note=f"{found} of {len(facts)} have a GPU")
 
     def _computed(self, action: Probe, texts: Mapping[str, str]) -> Receipt:
         reports = {n: decode(t, ComputeReport, n) for n, t in texts.items()}
-        verdicts = gpu_verdicts(tuple(reports), reports, None, action.nonce)
-        bad = [v for v in verdicts if v.verdict != "PASS"]
-        if bad or not verdicts:
+        verdicts = gpu_verdicts(tuple(reports), reports, {}, action.nonce)
+        bad = [v for v in verdicts if v.computed != "pass"]
+        if bad or not verdicts or any(r.nonce != action.nonce for r in reports.values()):
             what = "; ".join(f"{v.node} {v.uuid}: {v.note}" for v in bad) or "the probe reported no GPU"
             raise UserError(f"the GPUs do not compute: {what}", "gpuready doctor says why")
         replayed = " (replayed GPU)" if any(v.replayed for v in verdicts) else ""

@@ -15,9 +15,14 @@ def judge(rules: Iterable[Rule], facts: Mapping[str, Any]) -> tuple[Verdict, ...
     return tuple(judge_rule(rule, facts) for rule in rules)
 
 
+def asks(rule: Rule) -> tuple[str, ...]:
+    """The facts that the rule wants, by name."""
+    return tuple(inspect.signature(rule.find).parameters)
+
+
 def judge_rule(rule: Rule, facts: Mapping[str, Any]) -> Verdict:
     """A finding stands, whatever could not be read after it; without one, what could not be read is named."""
-    wanted = tuple(inspect.signature(rule.find).parameters)
+    wanted = asks(rule)
     for name in wanted:
         fact = facts.get(name, Unknown(f"fact {name!r} was not gathered"))
         if isinstance(fact, Unknown):

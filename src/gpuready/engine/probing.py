@@ -89,7 +89,17 @@ def _result(cluster: Cluster, node: str, ref: Ref, seconds: float, each: Callabl
     if _phase(pod) == "Succeeded":
         return cluster.logs(NAMESPACE, ref.name, limit=LOG_LIMIT)
     reason, text = _trouble(pod) or _failure(pod)
+    text = _with_last_words(cluster, ref, text)
     raise ProbeFailed(f"pod/{ref.name} on node/{node}: {reason}: {text}", _advice(reason, text), reason=reason)
+
+
+def _with_last_words(cluster: Cluster, ref: Ref, text: str) -> str:
+    """The last line that the pod printed says more than its exit code; a pod that never ran has printed nothing."""
+    try:
+        lines = cluster.logs(NAMESPACE, ref.name, limit=4096).strip().splitlines()
+    except UserError:
+        return text
+    return f"{text}: {_one_line(lines[-1])}" if lines else text
 
 
 def _phase(pod: Json) -> str:

@@ -14,17 +14,18 @@ from gpuready.engine.compose import World, compose, refs_to_observe
 from gpuready.engine.design import design
 from gpuready.engine.execute import Event, Executor, StepFailed
 from gpuready.engine.gather import gather
-from gpuready.engine.judge import judge
+from gpuready.engine.judge import asks, judge
 from gpuready.engine.leave import go_back
 from gpuready.engine.ledger import Run, replay
 from gpuready.model.errors import UserError
-from gpuready.model.facts.cluster import ClusterFacts, Identity, Permission
+from gpuready.model.facts.cluster import ClusterFacts, Identity, Permission, Pod
 from gpuready.model.journal import End, Entry, Inventory, Planned, Start
+from gpuready.model.names import RESOURCE
 from gpuready.model.plan import Plan, Skipped
 from gpuready.model.ports import Clock, Cluster, Journal, Reader
 from gpuready.model.rule import Verdict
 from gpuready.model.spec import Setup
-from gpuready.model.unknown import Unknown
+from gpuready.model.unknown import Unknown, known
 
 
 class Journals(Protocol):
@@ -122,7 +123,9 @@ class Session:
         observed = {ref: self.cluster.get(ref) for ref in refs_to_observe(wanted, inventory)}
         world = World(setup=setup, cluster=cluster, inventory=inventory, observed=observed)
         plan = compose(wanted, world)
-        verdicts = judge(preflight_rules(), facts)
+        # what only the look can tell is judged after it: the plan says that it is pending
+        rules = [r for r in preflight_rules() if not (wanted.choice.to_look and "looks" in asks(r))]
+        verdicts = judge(rules, facts)
         return Proposal(setup=setup, plan=plan, cluster=cluster, inventory=inventory, verdicts=verdicts)
 
     # -- doing
@@ -132,7 +135,7 @@ class Session:
         setup: Setup,
         approve: Callable[[Proposal], None],
         tell: Callable[[Event], None],
-        settled: Callable[[Proposal], Setup] = lambda proposal: proposal.setup,
+        settled: Callable[[Proposal], Setup] | None = None,
         take_over: bool = False,
     ) -> Proposal:
         """Look, plan, ask, apply. Returns the last proposal; its plan is empty when there was nothing to do.
@@ -144,18 +147,57 @@ class Session:
         if run and run.open:
             raise _unfinished(run)
         inventory = run.inventory if run else Inventory()
-        journal: Journal | None = None
+        return self._go_on(setup, inventory, None, approve, tell, settled or _as_it_is, take_over)
+
+    def _go_on(
+        self,
+        setup: Setup,
+        inventory: Inventory,
+        journal: Journal | None,
+        approve: Callable[[Proposal], None],
+        tell: Callable[[Event], None],
+        settled: Callable[[Proposal], Setup],
+        take_over: bool = False,
+    ) -> Proposal:
+        """Compose, ask and carry out until nothing is pending any more."""
         while True:
             proposal = self._agreed(setup, inventory, approve, settled, journal)
             if not proposal.plan.stages:
                 break
             journal = self._record(journal, proposal, inventory, take_over)
+            _tell_done(journal, tell)
             self._carry_out(journal, proposal.plan, tell)
             inventory = _run_of(journal).inventory
             if not proposal.plan.pending:
                 break
         if journal:
             journal.close(End(at=self.clock.now(), outcome="done"))
+        return proposal
+
+    def survey(
+        self,
+        setup: Setup,
+        approve: Callable[[Proposal], None],
+        tell: Callable[[Event], None],
+        take_over: bool = False,
+    ) -> Proposal:
+        """Look at the nodes, take the look's own traces back, and return the proposal that it makes possible."""
+        run = self.last_run()
+        if run and run.open:
+            raise _unfinished(run)
+        inventory = run.inventory if run else Inventory()
+        first = self._agreed(setup, inventory, lambda p: approve(p) if p.plan.pending else None, _as_it_is, None)
+        if not first.plan.pending:
+            return first
+        journal = self._record(None, first, inventory, take_over)
+        self._carry_out(journal, first.plan, tell)
+        try:
+            seen = _run_of(journal).inventory
+            proposal = self.propose(setup, self.look_around(), seen)
+            if proposal.refused:
+                raise Refused(proposal)
+        finally:
+            self._take_back(journal)
         return proposal
 
     def _agreed(
@@ -239,8 +281,15 @@ class Session:
         nothing_left = not _run_of(journal).inventory.items
         journal.close(End(at=self.clock.now(), outcome="undone"), nothing_left=nothing_left)
 
-    def resume(self, tell: Callable[[Event], None], *, take_over: bool = False) -> Run:
-        """Go on with the last run where it stopped. A plan with pending stages must be composed again by `up`."""
+    def resume(
+        self,
+        approve: Callable[[Proposal], None],
+        tell: Callable[[Event], None],
+        settled: Callable[[Proposal], Setup] | None = None,
+        *,
+        take_over: bool = False,
+    ) -> Run:
+        """Go on with the last run where it stopped; what its plan had left pending is composed and asked anew."""
         run = self.last_run()
         if run is None or not run.open or run.plan is None:
             raise UserError("there is no unfinished run on this cluster", "gpuready up begins one")
@@ -248,12 +297,16 @@ class Session:
         journal.resume(take_over=take_over)
         run = _run_of(journal)
         assert run.plan is not None
-        if run.plan.purpose == "up":
-            self._carry_out(journal, run.plan, tell)
-            if not run.plan.pending:
-                journal.close(End(at=self.clock.now(), outcome="done"))
-        else:
+        assert run.setup is not None
+        if run.plan.purpose != "up":
             self._finish_back(journal, run.plan, tell)
+            return _run_of(journal)
+        self._carry_out(journal, run.plan, tell)
+        if run.plan.pending:
+            seen = _run_of(journal).inventory
+            self._go_on(run.setup, seen, journal, approve, tell, settled or _as_it_is)
+        else:
+            journal.close(End(at=self.clock.now(), outcome="done"))
         return _run_of(journal)
 
     def undo(self, approve: Callable[[Plan], None], tell: Callable[[Event], None], *, take_over: bool = False) -> Plan:
@@ -287,6 +340,7 @@ class Session:
         inventory = run.inventory if run else Inventory()
         if not inventory.items:
             return None
+        refuse_to_leave(self.look_around(), inventory, silent)
         setup = inventory.setup or Setup()
         plan = go_back(
             inventory,
@@ -302,6 +356,41 @@ class Session:
         journal.begin(self._start("uninstall", inventory, journal), planned, take_over=take_over)
         self._finish_back(journal, plan, tell)
         return plan
+
+
+def refuse_to_leave(cluster: ClusterFacts, inventory: Inventory, silent: Collection[str]) -> None:
+    """Uninstalling under running GPU pods would take their device plugin away; a silent node cannot be cleaned."""
+    ours = {i.ref.name for i in inventory.items if i.ref.kind == "Node"}
+    holders = sorted(p.key for p in known(cluster.pods) if p.node in ours and holds_gpus(p))
+    if holders:
+        shown = ", ".join(holders[:8]) + (f" and {len(holders) - 8} more" if len(holders) > 8 else "")
+        raise UserError(f"pods hold GPUs: {shown}", "end them first; gpuready status shows who holds which GPU")
+    unready = sorted(n.name for n in known(cluster.nodes) if n.name in ours and n.ready is not True)
+    lost = [n for n in unready if n not in silent]
+    if lost:
+        raise UserError(
+            f"{', '.join(f'node/{n}' for n in lost)} does not answer, so what lies on it cannot be removed",
+            f"wait for it, or leave it as it is with {' '.join(f'--leave {n}' for n in lost)}",
+        )
+
+
+def holds_gpus(pod: Pod) -> bool:
+    """The kubelet gives devices back when all containers have ended."""
+    asked = any(RESOURCE in c.requests for c in pod.containers)
+    return asked and pod.phase in ("Running", "Pending") and bool(pod.node)
+
+
+def _tell_done(journal: Journal, tell: Callable[[Event], None]) -> None:
+    """The namespace is created with the journal, before the executor begins: say so."""
+    run = _run_of(journal)
+    for step in run.plan.steps if run.plan else ():
+        if run.done(step):
+            tell(Event("start", step))
+            tell(Event("done", step))
+
+
+def _as_it_is(proposal: Proposal) -> Setup:
+    return proposal.setup
 
 
 def _run_of(journal: Journal) -> Run:

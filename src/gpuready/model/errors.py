@@ -8,15 +8,22 @@ from typing import NamedTuple
 
 
 class UserError(Exception):
-    """`what` says what is so and where, `next` what to do about it (empty where nothing can be advised)."""
+    """`what` says what is so and where, `next` what to do about it (empty where nothing can be advised).
+
+    Both may quote names that others chose: what is not printable is escaped, so that no terminal obeys it.
+    """
 
     def __init__(self, what: str, next: str = "") -> None:
-        super().__init__(what, next)
-        self.what = what
-        self.next = next
+        self.what = _printable(what)
+        self.next = _printable(next)
+        super().__init__(self.what, self.next)
 
     def __str__(self) -> str:
         return f"{self.what}; {self.next}" if self.next else self.what
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 class Cause(NamedTuple):

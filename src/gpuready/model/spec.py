@@ -1,4 +1,8 @@
-"""What the user asks for: GPUSetup in gpuready.dev/v1alpha1. Strict and typed; the one document for every platform."""
+"""What the user asks for: GPUSetup in gpuready.dev/v1alpha1. Strict and typed; the one document for every platform.
+
+Descriptions and examples are what the reader sees in the JSON Schema and in the file that `gpuready init` writes.
+`extra["must"]` says a pattern in words, for messages.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,75 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 API_VERSION = "gpuready.dev/v1alpha1"
 KIND = "GPUSetup"
 
-DnsName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
-AbsolutePath = Annotated[str, msgspec.Meta(pattern=r"^/([A-Za-z0-9._+-]+(/[A-Za-z0-9._+-]+)*)?$", max_length=255)]
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-Quantity = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?$", max_length=16)]
+_LABEL = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_DNS = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_HOST = r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?"
+_REPOSITORY = r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+
+# RFC 1123 subdomain, as Kubernetes has it for the names of nodes and Secrets
+DnsName = Annotated[
+    str,
+    Meta(pattern=f"^{_DNS}$", max_length=253, extra={"must": "be a DNS name: lower-case letters, digits, '-', '.'"}),
+]
+Word = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9._-]+$", max_length=63, extra={"must": "be letters, digits, '-', '_', '.'"})
+]
+AbsolutePath = Annotated[
+    str,
+    Meta(
+        pattern=r"^/$|^(/(?!\.\.?(/|$))[A-Za-z0-9._+-]+)+$",  # hostPath volumes refuse ".."
+        max_length=255,
+        extra={"must": "be an absolute path without '..', '//' or a '/' at its end"},
+    ),
+]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Quantity = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?$",
+        max_length=16,
+        extra={"must": "be a Kubernetes quantity, such as 10m or 64Mi"},
+    ),
+]
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+LabelKey = Annotated[
+    str,
+    Meta(
+        pattern=f"^({_DNS}/)?{_LABEL}$",
+        max_length=317,
+        extra={"must": "be a label's key, such as nvidia.com/gpu.present"},
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Meta(
+        pattern=f"^({_LABEL})?$",
+        max_length=63,
+        extra={"must": "be a label's value: up to 63 letters, digits, '-', '_', '.'"},
+    ),
+]
+# https://github.com/distribution/reference: no scheme, no user name, repository in lower case
+Reference = Annotated[
+    str,
+    Meta(
+        pattern=f"^({_HOST}/)?{_REPOSITORY}(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?$",
+        max_length=512,
+        extra={"must": "be an image reference, such as registry.example.com/gpuready@sha256:<64 hex digits>"},
+    ),
+]
+ServerUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://[A-Za-z0-9.:/\[\]_%~-]+)?$",
+        max_length=512,
+        extra={"must": "be an http or https URL without user name, password and query"},
+    ),
+]
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
@@ -21,70 +86,145 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
 
 
 class Metadata(Strict, frozen=True, kw_only=True):
-    name: DnsName
+    """What this setup is called."""
+
+    name: Annotated[DnsName, Meta(description="Name of this setup, for the reader.")]
 
 
 class Cluster(Strict, frozen=True, kw_only=True):
     """The cluster this spec was written for. A run against another one is refused."""
 
-    uid: Annotated[str, msgspec.Meta(max_length=64)]  # of namespace kube-system
-    server: str = ""  # for the reader only; addresses change
+    uid: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9._:-]+$",
+            max_length=64,
+            extra={"must": "be the UID of namespace kube-system"},
+            description="UID of namespace kube-system.",
+            examples=["7c1e0b52-5f0e-4d0b-9a53-1b8f3c6a2d11"],
+        ),
+    ]
+    server: Annotated[
+        ServerUrl,
+        Meta(description="The API server's address; for the reader only.", examples=["https://10.0.0.5:6443"]),
+    ] = ""
 
 
 class Image(Strict, frozen=True, kw_only=True):
     """The one image of agent and probes, as the nodes pull it."""
 
-    reference: Annotated[str, msgspec.Meta(pattern=r"^[^\s@]+(@sha256:[0-9a-f]{64})?$", max_length=512)]
-    pull_secret: DnsName | None = None  # a Secret of type dockerconfigjson in gpuready-system
+    reference: Annotated[
+        Reference,
+        Meta(
+            description="What `gpuready image push` printed. With a digest it is the same image everywhere.",
+            examples=["registry.example.com/gpuready:0.1.0"],
+        ),
+    ]
+    pull_secret: Annotated[
+        DnsName | None,
+        Meta(
+            description="A Secret of type kubernetes.io/dockerconfigjson in namespace gpuready-system. "
+            "Without it the nodes' own logins are used.",
+            examples=["registry-login"],
+        ),
+    ] = None
 
 
 class Toleration(Strict, frozen=True, kw_only=True):
     """As in a pod. A blanket Exists without a key is refused: it would put the agent on nodes being drained."""
 
-    key: Annotated[str, msgspec.Meta(min_length=1, max_length=317)]
-    operator: Literal["Exists", "Equal"] = "Exists"
-    value: str = ""
-    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    key: Annotated[LabelKey, Meta(description="Key of the taint.", examples=["dedicated"])]
+    operator: Annotated[
+        Literal["Exists", "Equal"],
+        Meta(description="Exists: whatever the taint's value. Equal: only this value."),
+    ] = "Exists"
+    value: Annotated[LabelValue, Meta(description="Value of the taint, for Equal.", examples=["gpu"])] = ""
+    effect: Annotated[
+        Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"],
+        Meta(description="Effect of the taint; without it every effect."),
+    ] = ""
 
 
 class NodeChoice(Strict, frozen=True, kw_only=True):
     """Which nodes: by name, by label, or both; neither means `look and take what has NVIDIA GPUs`."""
 
-    names: tuple[DnsName, ...] = ()
-    match_labels: Mapping[str, str] = {}
-    exclude: tuple[DnsName, ...] = ()
-    tolerations: tuple[Toleration, ...] = ()
+    names: Annotated[tuple[DnsName, ...], Meta(description="Nodes by name.", examples=[["gpu-1", "gpu-2"]])] = ()
+    match_labels: Annotated[
+        Mapping[LabelKey, LabelValue],
+        Meta(
+            description="Nodes that carry all of these labels, besides those named.",
+            examples=[{"nvidia.com/gpu.present": "true"}],
+        ),
+    ] = {}
+    exclude: Annotated[tuple[DnsName, ...], Meta(description="Nodes to leave alone.", examples=[["gpu-9"]])] = ()
+    tolerations: Annotated[
+        tuple[Toleration, ...],
+        Meta(
+            description="Taints that the agent may pass, besides nvidia.com/gpu.",
+            examples=[[{"key": "dedicated", "operator": "Equal", "value": "gpu"}]],
+        ),
+    ] = ()
 
 
 class Driver(Strict, frozen=True, kw_only=True):
     """Where the NVIDIA driver's user space lies on the nodes, and who put it there."""
 
-    owner: Literal["host"] = "host"
-    root: AbsolutePath | None = None  # None: what the look at each node finds
+    owner: Annotated[Literal["host"], Meta(description="host: the node's own installation.")] = "host"
+    root: Annotated[
+        AbsolutePath | None,
+        Meta(
+            description="Directory on the nodes below which the driver's libraries lie. "
+            "Without it: where the look at each node finds them.",
+            examples=["/run/nvidia/driver"],
+        ),
+    ] = None
 
 
 class Agent(Strict, frozen=True, kw_only=True):
     """The node agent of stack `native`."""
 
-    injection: Literal["auto", "cdi", "devices"] = "auto"
-    metrics_port: Port = 9400
-    hostname_label: Literal["Hostname", "hostname"] = "Hostname"  # dcgm-exporter up to 4.5.3 writes Hostname
-    cpu: Quantity = "10m"
-    memory: Quantity = "64Mi"
-    memory_limit: Quantity = "128Mi"
+    injection: Annotated[
+        Literal["auto", "cdi", "devices"],
+        Meta(
+            description="How GPUs get into pods: cdi (the runtime reads a CDI file), devices (device nodes and "
+            "library mounts), auto (cdi where the runtime has it without further configuration)."
+        ),
+    ] = "auto"
+    metrics_port: Annotated[Port, Meta(description="Port of the Prometheus metrics.")] = 9400
+    hostname_label: Annotated[
+        Literal["Hostname", "hostname"],
+        Meta(description="Label of the node in metrics; dcgm-exporter up to 4.5.3 writes Hostname."),
+    ] = "Hostname"
+    cpu: Annotated[Quantity, Meta(description="CPU requested for the agent.")] = "10m"
+    memory: Annotated[Quantity, Meta(description="Memory requested for the agent.")] = "64Mi"
+    memory_limit: Annotated[Quantity, Meta(description="Memory limit of the agent.")] = "128Mi"
 
 
 class Setup(Strict, frozen=True, kw_only=True):
-    cluster: Cluster | None = None
-    platform: str = "generic"
-    stack: str = "native"
-    image: Image | None = None
-    nodes: NodeChoice = NodeChoice()
-    driver: Driver = Driver()
-    agent: Agent = Agent()
+    """What is asked for."""
+
+    cluster: Annotated[
+        Cluster | None,
+        Meta(description="The cluster this spec was written for. A run against another one is refused."),
+    ] = None
+    platform: Annotated[
+        Word, Meta(description="What the cluster was made with; generic is any conformant Kubernetes.")
+    ] = "generic"
+    stack: Annotated[Word, Meta(description="What serves the GPUs; native is gpuready's own node agent.")] = "native"
+    image: Annotated[Image | None, Meta(description="The one image of agent and probes, as the nodes pull it.")] = None
+    nodes: Annotated[
+        NodeChoice,
+        Meta(description="Which nodes: by name, by label, or both; without either all that have NVIDIA GPUs."),
+    ] = NodeChoice()
+    driver: Annotated[
+        Driver, Meta(description="Where the NVIDIA driver's user space lies on the nodes, and who put it there.")
+    ] = Driver()
+    agent: Annotated[Agent, Meta(description="The node agent of stack native.")] = Agent()
 
 
 class GPUSetup(Strict, frozen=True, kw_only=True):
+    """What gpuready is asked to make of one cluster."""
+
     api_version: Literal["gpuready.dev/v1alpha1"]
     kind: Literal["GPUSetup"]
     metadata: Metadata

@@ -84,7 +84,9 @@ def why_not(reason: str) -> str:
 
 
 def blocked(gpu: Gpu, injection: Injection) -> str:
-    """Why no container can be given this GPU; empty when it can."""
+    """Why no container can be given this GPU; empty when it can, and for one that is not advertised anyway."""
+    if refusal(gpu):
+        return ""
     if gpu.uuid not in injection.devices:
         return f"the node has no /dev/nvidia{gpu.minor}: run nvidia-modprobe -c={gpu.minor} on it"
     return injection.missing

@@ -36,8 +36,8 @@ class Registration:
     """Keeps one plugin registered for as long as `run` runs."""
 
     def __init__(self, folder: Path, resource: str, plugin: Plugin, observe: Observe) -> None:
-        self.registered = False
         self.count = 0
+        self._accepted = False
         self._kubelet = folder / "kubelet.sock"
         self._own = folder / socket_name(resource)
         self._resource = resource
@@ -45,6 +45,11 @@ class Registration:
         self._observe = observe
         self._serving: Serving | None = None
         self._again = asyncio.Event()
+
+    @property
+    def registered(self) -> bool:
+        """The kubelet has accepted the plugin and still reads its list."""
+        return self._accepted and self._plugin.watched
 
     def renew(self) -> None:
         """Serve and register anew, as after a restart of the kubelet."""
@@ -63,7 +68,7 @@ class Registration:
                 continue
             pause = FIRST_PAUSE
             await self._changed(seen, None)
-            self.registered = False
+            self._accepted = False
             say(
                 "registering again",
                 why="the kubelet was restarted" if identity(self._kubelet) != seen else "socket gone",
@@ -75,7 +80,7 @@ class Registration:
         await self._close()
         self._serving = await plugin_server.serve(self._own, self._plugin, self._observe)
         await plugin_server.register(self._kubelet, self._own.name, self._resource)
-        self.registered = True
+        self._accepted = True
         self.count += 1
         say("registered", resource=self._resource, devices=len(self._plugin.devices))
 
@@ -84,7 +89,7 @@ class Registration:
         clock = asyncio.get_running_loop().time
         end = None if seconds is None else clock() + seconds
         while not self._again.is_set() and identity(self._kubelet) == seen and (end is None or clock() < end):
-            if self.registered and not (self._serving and self._serving.in_place()):
+            if self._accepted and not (self._serving and self._serving.in_place()):
                 return
             await asyncio.sleep(LOOK_EVERY)
         self._again.clear()
@@ -95,8 +100,8 @@ class Registration:
             self._serving = None
 
     async def leave(self, *, empty: bool) -> None:
-        """Stop serving. With `empty` the kubelet is first told that there are no devices, so that capacity falls at once."""
-        self.registered = False
+        """Stop serving. With `empty` the kubelet is first told that there are no devices: capacity falls at once."""
+        self._accepted = False
         if empty and self._plugin.publish(()):
             delivered = await self._plugin.drained(DRAIN_SECONDS)
             await asyncio.sleep(FLUSH_SECONDS)

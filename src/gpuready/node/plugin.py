@@ -54,6 +54,10 @@ class Plugin:
         self._changed = asyncio.Event()
         self._delivered: dict[object, int] = {}
 
+    @property
+    def watched(self) -> bool:
+        return bool(self._delivered)
+
     def publish(self, devices: tuple[Device, ...]) -> bool:
         """True when the list is another one than before."""
         if devices == self.devices:

@@ -130,7 +130,7 @@ class Serving:
 
 
 async def serve(path: Path, plugin: Plugin, observe: Observe) -> Serving:
-    """Listen at `path` and prove by a call that somebody answers there. A stale socket is replaced, a living one is not."""
+    """Listen at `path` and prove by a call that it answers. A stale socket is replaced, a living one is not."""
     if await answers(path):
         raise PluginError(
             f"another process serves {path}", "one device plugin per resource: find and remove the other one"

@@ -26,7 +26,7 @@ async def holders(socket: Path, resource: str) -> Holders | Unknown:
     except GRPCError as error:
         return Unknown(f"{socket}: {error.message}")
     except (OSError, TimeoutError, StreamTerminatedError) as error:
-        return Unknown(f"{socket}: {error or type(error).__name__}")
+        return Unknown(f"{socket}: {getattr(error, 'strerror', None) or error or type(error).__name__}")
     return by_device(answer, resource)
 
 

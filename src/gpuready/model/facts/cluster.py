@@ -106,6 +106,7 @@ class Permission(Frozen, frozen=True, kw_only=True):
     group: str
     resource: str  # "nodes", "nodes/status"
     namespace: str = ""
+    name: str = ""
     allowed: bool | Unknown = Unknown("not asked")
 
     def __str__(self) -> str:

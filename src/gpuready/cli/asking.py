@@ -1,0 +1,47 @@
+"""Show the plan and ask. Without a terminal and without --yes nothing is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+
+import click
+
+from gpuready.model.errors import UserError
+from gpuready.model.plan import Irreversible, Plan
+
+
+def require_consents(plan: Plan, allowed: Collection[str]) -> None:
+    """What cannot be undone is not covered by --yes: each kind is named by --allow."""
+    for step in plan.steps:
+        if step.consent and step.consent not in allowed:
+            why = step.undo.why if isinstance(step.undo, Irreversible) else "it cannot be undone"
+            raise UserError(
+                f"{step.verb} {step.target} needs your consent: {why}", f"add --allow={step.consent} if that is wanted"
+            )
+
+
+def ask_name(name: str, yes: bool) -> None:
+    """The cluster's name, typed: the last guard against the wrong context."""
+    if yes:
+        return
+    _require_terminal()
+    typed = click.prompt(f"Type the cluster's name ({name}) to go on", default="", show_default=False, err=True)
+    if typed.strip() != name:
+        raise UserError(f"{typed.strip()!r} is not {name!r}; nothing was changed", "")
+
+
+def ask(question: str, yes: bool) -> None:
+    if yes:
+        return
+    _require_terminal()
+    if not click.confirm(question, default=False, err=True):
+        raise UserError("nothing was changed", "")
+
+
+def _require_terminal() -> None:
+    if not sys.stdin.isatty():
+        raise UserError(
+            "there is no terminal to ask on, and --yes was not given; nothing was changed",
+            "read the plan above, then run again with --yes",
+        )

@@ -1,0 +1,34 @@
+"""gpuready rbac VERB"""
+
+from __future__ import annotations
+
+import click
+
+VERBS = ("init", "plan", "apply", "up", "verify", "status", "uninstall")
+
+
+@click.command("rbac")
+@click.argument("verb", type=click.Choice(VERBS))
+@click.option("--user", help="Grant to this user.")
+@click.option("--group", help="Grant to this group.")
+@click.option("--serviceaccount", metavar="NAMESPACE:NAME", help="Grant to this service account.")
+@click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+def command(verb: str, user: str | None, group: str | None, serviceaccount: str | None, output: str) -> None:
+    """Print the rights that VERB needs, for `kubectl apply -f -`: nothing less, nothing more."""
+    from gpuready.cli.printing import documents
+    from gpuready.engine.rights import manifests
+
+    click.echo(documents(manifests(verb, _subject(user, group, serviceaccount)), output), nl=False)
+
+
+def _subject(user: str | None, group: str | None, account: str | None) -> dict[str, str]:
+    given = [g for g in (user, group, account) if g]
+    if len(given) > 1:
+        raise click.UsageError("one of --user, --group and --serviceaccount")
+    if account:
+        namespace, _, name = account.partition(":")
+        if not name:
+            raise click.UsageError(f"--serviceaccount takes NAMESPACE:NAME, not {account!r}")
+        return {"kind": "ServiceAccount", "namespace": namespace, "name": name}
+    kind = "Group" if group else "User"
+    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": given[0] if given else "REPLACE-ME"}

@@ -1,0 +1,34 @@
+"""Ask the API server about every object of a plan without storing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gpuready.model.errors import UserError
+from gpuready.model.names import MANAGER
+from gpuready.model.plan import Apply, DryRun, Patch, Plan
+from gpuready.model.ports import Cluster
+
+
+def dry_run(cluster: Cluster, plan: Plan) -> Iterator[tuple[str, UserError | None]]:
+    """(target, what the server refused) for each object. What goes into a namespace that is not there cannot be asked."""
+    fresh = {
+        s.action.object["metadata"]["name"]
+        for s in plan.steps
+        if isinstance(s.action, Apply) and s.action.object["kind"] == "Namespace" and s.verb == "create"
+    }
+    for step in plan.steps:
+        action = step.action
+        if not isinstance(action, Apply | Patch | DryRun):
+            continue
+        if action.object["metadata"].get("namespace") in fresh:
+            yield step.target, UserError("its namespace does not exist yet, so the server cannot be asked about it")
+            continue
+        try:
+            if isinstance(action, DryRun):
+                cluster.create(action.object, dry_run=True)
+            else:
+                cluster.apply(action.object, manager=MANAGER, dry_run=True)
+            yield step.target, None
+        except UserError as error:
+            yield step.target, error

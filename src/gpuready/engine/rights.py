@@ -1,0 +1,132 @@
+"""The rights that each verb needs, as data: printed by `gpuready rbac`, asked of the API before a run, tested by use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gpuready.components.native_agent.component import AGENT_RULES, PROBE_PRIORITY, namespace
+from gpuready.model.facts.cluster import Permission
+from gpuready.model.names import AGENT, MANAGED_BY, NAMESPACE
+
+Json = dict[str, Any]
+
+
+class Right(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule of a Role (`own` True: in our namespace only) or of a ClusterRole."""
+
+    group: str = ""
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    own: bool = False
+
+
+RBAC, ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
+POLICIES = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+ROLES = ("clusterroles", "clusterrolebindings")
+
+READ = (
+    Right(resources=("nodes", "pods"), verbs=("get", "list", "watch")),
+    Right(group="apps", resources=("daemonsets",), verbs=("list",)),
+    Right(resources=("namespaces",), verbs=("get",), names=(NAMESPACE, "kube-system")),
+    Right(resources=("configmaps",), verbs=("get",), names=("kubeadm-config",)),
+    Right(group="nvidia.com", resources=("clusterpolicies", "nvidiadrivers", "gpuclusters"), verbs=("list",)),
+    Right(group="resource.k8s.io", resources=("deviceclasses", "resourceslices"), verbs=("list",)),
+    Right(
+        group=ADMISSION,
+        resources=("mutatingwebhookconfigurations", "validatingwebhookconfigurations"),
+        verbs=("list",),
+    ),
+    Right(group=ADMISSION, resources=POLICIES, verbs=("get",), names=(AGENT,)),
+    Right(group=RBAC, resources=ROLES, verbs=("get",), names=(AGENT,)),
+    Right(group="scheduling.k8s.io", resources=("priorityclasses",), verbs=("get",), names=(PROBE_PRIORITY,)),
+    Right(resources=("secrets",), verbs=("get", "list"), own=True),
+    Right(resources=("serviceaccounts",), verbs=("get",), own=True),
+    Right(group="apps", resources=("daemonsets",), verbs=("get",), own=True),
+    Right(group="coordination.k8s.io", resources=("leases",), verbs=("get",), own=True),
+)
+PROXY = (Right(resources=("pods/proxy",), verbs=("get",), own=True),)
+PROBE = (
+    Right(resources=("pods",), verbs=("create", "delete"), own=True),
+    Right(resources=("pods/log",), verbs=("get",), own=True),
+)
+JOURNAL = (
+    Right(resources=("secrets",), verbs=("create", "update", "delete"), own=True),
+    Right(group="coordination.k8s.io", resources=("leases",), verbs=("create", "update", "delete"), own=True),
+    Right(resources=("namespaces",), verbs=("patch",), names=(NAMESPACE,)),
+)
+WRITE = (
+    Right(resources=("nodes",), verbs=("patch",)),
+    Right(resources=("serviceaccounts",), verbs=("create", "patch", "delete"), own=True),
+    Right(group="apps", resources=("daemonsets",), verbs=("create", "patch", "delete"), own=True),
+    # server-side apply of an object that is not there yet is asked as `patch` by name, then as `create`
+    Right(group=RBAC, resources=ROLES, verbs=("create",)),
+    Right(group=RBAC, resources=ROLES, verbs=("patch", "delete"), names=(AGENT,)),
+    Right(group=ADMISSION, resources=POLICIES, verbs=("create",)),
+    Right(group=ADMISSION, resources=POLICIES, verbs=("patch", "delete"), names=(AGENT,)),
+    Right(group="scheduling.k8s.io", resources=("priorityclasses",), verbs=("create",)),
+    Right(group="scheduling.k8s.io", resources=("priorityclasses",), verbs=("patch", "delete"), names=(PROBE_PRIORITY,)),
+    # whoever grants the agent its rights must hold them
+    *(
+        Right(group=rule["apiGroups"][0], resources=tuple(rule["resources"]), verbs=tuple(rule["verbs"]))
+        for rule in AGENT_RULES
+    ),
+)
+ALL = READ + PROXY + PROBE + JOURNAL + WRITE
+
+RIGHTS: Mapping[str, tuple[Right, ...]] = {
+    "init": READ + PROBE + JOURNAL,
+    "plan": READ,
+    "apply": ALL,
+    "up": ALL,
+    "verify": READ + PROXY + PROBE,
+    "status": READ + PROXY,
+    "uninstall": READ + PROBE + JOURNAL + WRITE,
+}
+
+
+def permissions(verb: str) -> tuple[Permission, ...]:
+    """Each single right that the verb needs, as a question to ask of the API."""
+    return tuple(
+        Permission(verb=v, group=right.group, resource=resource, namespace=NAMESPACE if right.own else "", name=name)
+        for right in RIGHTS[verb]
+        for resource in right.resources
+        for name in right.names or ("",)
+        for v in right.verbs
+    )
+
+
+def manifests(verb: str, subject: Mapping[str, str]) -> list[Json]:
+    """Namespace, Role, ClusterRole and their bindings that give `subject` what the verb needs, and nothing more."""
+    name = f"gpuready-{verb}"
+    own = [_rule(r) for r in RIGHTS[verb] if r.own]
+    wide = [_rule(r) for r in RIGHTS[verb] if not r.own]
+    return [
+        namespace(),
+        {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": _meta(name, NAMESPACE), "rules": own},
+        _binding("RoleBinding", "Role", name, NAMESPACE, subject),
+        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": _meta(name), "rules": wide},
+        _binding("ClusterRoleBinding", "ClusterRole", name, "", subject),
+    ]
+
+
+def _meta(name: str, namespace: str = "") -> Json:
+    return {"name": name, **({"namespace": namespace} if namespace else {}), "labels": {**MANAGED_BY}}
+
+
+def _rule(right: Right) -> Json:
+    rule: Json = {"apiGroups": [right.group], "resources": list(right.resources), "verbs": list(right.verbs)}
+    return {**rule, "resourceNames": list(right.names)} if right.names else rule
+
+
+def _binding(kind: str, role: str, name: str, namespace: str, subject: Mapping[str, str]) -> Json:
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": kind,
+        "metadata": _meta(name, namespace),
+        "roleRef": {"apiGroup": RBAC, "kind": role, "name": name},
+        "subjects": [dict(subject)],
+    }

@@ -1,0 +1,98 @@
+"""Prove every GPU: ask the agents, run an ordinary pod on all free GPUs of each node, judge what came back."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from gpuready.components.native_agent.probes import compute_pod
+from gpuready.engine.execute import PROBE_SECONDS, decode
+from gpuready.engine.probing import ProbeFailed, pod_ref, run_probes
+from gpuready.engine.verdicts import gpu_verdicts
+from gpuready.model.errors import UserError
+from gpuready.model.facts.agent import AgentReport
+from gpuready.model.facts.compute import ComputeReport
+from gpuready.model.journal import Inventory
+from gpuready.model.names import AGENT, NAMESPACE
+from gpuready.model.ports import Cluster
+from gpuready.model.spec import Setup
+from gpuready.model.unknown import Unknown
+from gpuready.model.verdict import GpuVerdict
+
+Json = dict[str, Any]
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What verify found: a verdict per GPU, and that its pods are gone again."""
+
+    nonce: str
+    verdicts: tuple[GpuVerdict, ...]
+    probes: int
+    removed: int
+    agents: Mapping[str, AgentReport | Unknown]
+
+
+def our_nodes(inventory: Inventory) -> tuple[str, ...]:
+    """The nodes that our agent was put on."""
+    return tuple(sorted(i.ref.name for i in inventory.items if i.ref.kind == "Node"))
+
+
+def ask_agents(cluster: Cluster, nodes: Collection[str], port: int) -> dict[str, AgentReport | Unknown]:
+    """Each agent's report, through the API server's pod proxy; Unknown with the reason where none came."""
+    pods = cluster.list_objects("v1", "Pod", namespace=NAMESPACE, labels=f"app.kubernetes.io/name={AGENT}")
+    by_node = {p["spec"].get("nodeName", ""): p for p in pods if not p["metadata"].get("deletionTimestamp")}
+    return {node: _ask(cluster, node, by_node.get(node), port) for node in nodes}
+
+
+def _ask(cluster: Cluster, node: str, pod: Json | None, port: int) -> AgentReport | Unknown:
+    if pod is None:
+        return Unknown("no agent pod runs there", f"kubectl get pods -n {NAMESPACE} -o wide")
+    name = pod["metadata"]["name"]
+    try:
+        answer = cluster.proxy_get(NAMESPACE, name, port, "/gpus")
+        return msgspec.json.decode(answer, type=AgentReport)
+    except UserError as error:
+        return Unknown(f"pod/{name} does not answer: {error.what}"[:300], f"kubectl logs -n {NAMESPACE} {name}")
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Unknown(f"pod/{name} answers what this version does not read: {error}"[:300], "gpuready up")
+
+
+def free_gpus(report: AgentReport | Unknown) -> int:
+    """GPUs that a new pod could get: healthy, and held by nobody as far as the agent knows."""
+    if isinstance(report, Unknown) or isinstance(report.gpus, Unknown):
+        return 0
+    return sum(1 for g in report.gpus if g.health == "ok" and not isinstance(g.held_by, Unknown) and not g.held_by)
+
+
+def verify(
+    cluster: Cluster,
+    setup: Setup,
+    nodes: tuple[str, ...],
+    each: Callable[[str], None] = lambda _: None,
+) -> Verification:
+    """A verdict for every GPU of these nodes. A held GPU is undetermined; nothing is preempted for a probe."""
+    nonce = secrets.token_hex(8)
+    agents = ask_agents(cluster, nodes, setup.agent.metrics_port)
+    pods = {n: compute_pod(setup, n, free, nonce) for n in nodes if (free := free_gpus(agents[n]))}
+    each(f"computing on {len(pods)} nodes" if len(pods) != 1 else f"computing on {next(iter(pods))}")
+    answers = run_probes(cluster, pods, PROBE_SECONDS["compute"], lambda: None) if pods else {}
+    probes = {n: _report(n, answer) for n, answer in answers.items()}
+    verdicts = gpu_verdicts(nodes, probes, agents, nonce)
+    left = sum(1 for pod in pods.values() if cluster.get(pod_ref(pod)) is not None)
+    return Verification(
+        nonce=nonce, verdicts=verdicts, probes=len(pods), removed=len(pods) - left, agents=agents
+    )
+
+
+def _report(node: str, answer: str | ProbeFailed) -> ComputeReport | Unknown:
+    if isinstance(answer, ProbeFailed):
+        return Unknown(answer.what, answer.next)
+    try:
+        report = decode(answer, ComputeReport, node)
+        assert isinstance(report, ComputeReport)
+        return report
+    except UserError as error:
+        return Unknown(error.what, error.next)

@@ -1,0 +1,69 @@
+"""A taint says that pods are to stay away; going there all the same is for the user to say, key by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gpuready.model.facts.cluster import ClusterFacts, Node, Taint
+from gpuready.model.names import RESOURCE
+from gpuready.model.rule import Finding, Rule
+from gpuready.model.spec import Setup, Toleration
+from gpuready.model.unknown import TouchedUnknown, Unknown, known
+
+DEFAULT = Toleration(key=RESOURCE)  # NVIDIA's own convention for GPU nodes, always tolerated
+# not-ready, unreachable, pressure, unschedulable: the cluster's own, set and removed by its controllers
+LIFECYCLE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+GPU_SIGNS = ("nvidia.com/", "feature.node.kubernetes.io/pci-10de", "feature.node.kubernetes.io/pci-0302_10de")
+
+
+def find(cluster: ClusterFacts, setup: Setup, chosen: tuple[str, ...]) -> Iterator[Finding]:
+    groups: dict[Taint, list[str]] = {}
+    unread: Unknown | None = None
+    for node in known(cluster.nodes):
+        for taint in _untolerated(node, setup):
+            if node.name not in chosen and isinstance(node.ready, Unknown):
+                unread = node.ready
+            elif node.name in chosen or _candidate(node, setup):
+                groups.setdefault(taint, []).append(node.name)
+    for taint, names in groups.items():
+        yield Finding(
+            at=f"node/{names[0]}" if len(names) == 1 else f"{len(names)} nodes",
+            says=f"taint {taint} keeps gpuready's pods away",
+            evidence=tuple(f"node/{name} spec.taints {taint}" for name in names),
+            next=f"tolerate it (nodes.tolerations: [{_toleration(taint)}]) or leave them out",
+            nodes=tuple(names),
+        )
+    if unread is not None:
+        raise TouchedUnknown(unread)
+
+
+def _candidate(node: Node, setup: Setup) -> bool:
+    """Nodes that would be looked at but for the taint. A control plane node only if something speaks for a GPU."""
+    nodes = setup.nodes
+    if node.name in nodes.exclude or nodes.names or nodes.match_labels or node.os != "linux" or node.ready is not True:
+        return False
+    if any(t.key in CONTROL_PLANE for t in node.taints):
+        return any(key.startswith(GPU_SIGNS) for key in (*node.labels, *node.capacity))
+    return True
+
+
+def _untolerated(node: Node, setup: Setup) -> Iterator[Taint]:
+    for taint in node.taints:
+        hard = taint.effect in ("NoSchedule", "NoExecute") and not taint.key.startswith(LIFECYCLE)
+        if hard and not any(_tolerates(t, taint) for t in (DEFAULT, *setup.nodes.tolerations)):
+            yield taint
+
+
+def _tolerates(toleration: Toleration, taint: Taint) -> bool:
+    if toleration.key != taint.key or toleration.effect not in ("", taint.effect):
+        return False
+    return toleration.operator == "Exists" or toleration.value == taint.value
+
+
+def _toleration(taint: Taint) -> str:
+    value = f", operator: Equal, value: {taint.value}" if taint.value else ""
+    return f"{{key: {taint.key}{value}, effect: {taint.effect}}}"
+
+
+RULE = Rule("untolerated-taints", "preflight", "ask", "Taints keep the agent away", find)

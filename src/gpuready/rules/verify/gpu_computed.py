@@ -1,0 +1,48 @@
+"""Every GPU that the probe's pod was given computed, and every single result was right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from gpuready.model.facts.compute import GpuRun
+from gpuready.model.fleet import each
+from gpuready.model.rule import Finding, Rule
+from gpuready.rules.verify._gpus import Probes, probe_of, where
+
+
+def find(probes: Probes, chosen: tuple[str, ...]) -> Iterator[Finding]:
+    yield from each(chosen, partial(_find, probes))
+
+
+def _find(probes: Probes, node: str) -> Iterator[Finding]:
+    report = probe_of(probes, node)
+    if report.error:
+        yield Finding(
+            at=f"node/{node}",
+            says=report.error,
+            evidence=("the probe could run nothing on this node",),
+            next="gpuready status; then the logs of the agent on that node",
+            nodes=(node,),
+        )
+    for run in report.gpus:
+        wrong = _wrong(run)
+        if wrong:
+            yield Finding(
+                at=where(node, run.uuid),
+                says=wrong,
+                evidence=(f"{run.elements} results compared, {run.wrong} wrong",),
+                next="take the GPU out of use and run its vendor's diagnosis (dcgmi diag)",
+                nodes=(node,),
+            )
+
+
+def _wrong(run: GpuRun) -> str:
+    if run.error:
+        return run.error
+    if run.wrong:
+        return f"{run.wrong} of {run.elements} results are wrong"
+    return "" if run.elements else "nothing was computed"
+
+
+RULE = Rule("gpu-computed", "verify", "fail", "Every GPU computes, and computes right", find)

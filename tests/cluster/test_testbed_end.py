@@ -1,0 +1,136 @@
+"""Whatever way a testbed ends, `down` leaves the machine as it was."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed import Testbed
+from testbed.cluster import destroy, state_folder
+from testbed.process import namespace, running
+
+pytestmark = pytest.mark.cluster
+
+NAME = "end"
+FOLDERS = ("/run", "/var/lib", "/var/log", "/etc", "/opt", "/usr/local", "/usr/libexec", "/dev", "/mnt", "/tmp")
+COMMAND = [sys.executable, "-m", "testbed", "--name", NAME]
+REPOSITORY = Path(__file__).parents[2]
+
+
+def traces() -> dict[str, object]:
+    """What a testbed could leave on a machine, but for what concurrent testbeds of other names have."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    cgroups = [str(path) for path in Path("/sys/fs/cgroup").rglob(f"*testbed-{NAME}-*")]
+    links = subprocess.run(["ip", "-brief", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
+    sysctls = {
+        name: Path("/proc/sys", name).read_text()
+        for name in ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
+    }
+    folders = {folder: sorted(os.listdir(folder)) for folder in FOLDERS if folder != "/tmp"}
+    pids = [pid for pid in running() if b"testbed/run/" + NAME.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    named = sorted(os.listdir("/run/netns")) if Path("/run/netns").exists() else []
+    return {
+        "mounts": mounts,
+        "cgroups": cgroups,
+        "links": [line.split()[0] for line in links],
+        "sysctls": sysctls,
+        "folders": folders,
+        "processes": pids,
+        "named network namespaces": named,
+        "state": state_folder(NAME).exists(),
+    }
+
+
+def namespaces_of(testbed: Testbed) -> set[int]:
+    """The network namespaces of a testbed, its nodes and their pods: of every process that its PID 1 can see."""
+    inside = Path(f"/proc/{testbed.space.pid()}/root/proc")
+    return {os.stat(path / "ns/net").st_ino for path in inside.iterdir() if path.name.isdigit()}
+
+
+def in_use(namespaces: set[int]) -> list[int]:
+    return [pid for pid in running() if namespace(pid, "net") in namespaces]
+
+
+@pytest.fixture
+def before() -> Iterator[dict[str, object]]:
+    destroy(NAME)
+    yield traces()
+    destroy(NAME)
+
+
+def with_a_pod() -> Testbed:
+    testbed = Testbed.up(1, name=NAME)
+    testbed.kubectl("run", "p", "--image", "192.0.2.10:5000/testbed/busybox:1", "--", "sleep", "1000")
+    testbed.kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=60s")
+    return testbed
+
+
+def test_down_leaves_nothing(before: dict[str, object]) -> None:
+    testbed = with_a_pod()
+    namespaces = namespaces_of(testbed)
+    assert len(namespaces) == 3  # testbed, node, pod
+    assert traces() != before
+    testbed.down()
+    assert traces() == before
+    assert in_use(namespaces) == []
+
+
+def test_down_leaves_nothing_after_every_process_was_killed(before: dict[str, object]) -> None:
+    testbed = with_a_pod()
+    namespaces = namespaces_of(testbed)
+    for pid in in_use(namespaces):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    deadline = time.monotonic() + 10
+    while in_use(namespaces) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert subprocess.run([*COMMAND, "down"], cwd=REPOSITORY).returncode == 0
+    assert traces() == before
+    assert in_use(namespaces) == []
+
+
+def test_down_leaves_nothing_when_everything_was_stopped_by_a_signal(before: dict[str, object]) -> None:
+    testbed = with_a_pod()
+    namespaces = namespaces_of(testbed)
+    for pid in in_use(namespaces):
+        os.kill(pid, signal.SIGSTOP)
+    testbed.down()
+    assert traces() == before
+    assert in_use(namespaces) == []
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 1.0, 2.0, 5.0])
+def test_down_leaves_nothing_of_an_up_that_was_killed(before: dict[str, object], seconds: float) -> None:
+    up = subprocess.Popen([*COMMAND, "up", "--nodes", "1"], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    time.sleep(seconds)
+    up.kill()
+    up.wait()
+    assert subprocess.run([*COMMAND, "down"], cwd=REPOSITORY).returncode == 0
+    assert traces() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_up_that_is_ended_removes_what_it_made(before: dict[str, object], number: signal.Signals) -> None:
+    up = subprocess.Popen([*COMMAND, "up", "--nodes", "1"], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    time.sleep(2)
+    up.send_signal(number)
+    assert up.wait(30) != 0
+    assert traces() == before
+
+
+def test_a_second_testbed_of_the_same_name_is_refused_and_the_first_goes_on(before: dict[str, object]) -> None:
+    assert before["state"] is False
+    testbed = Testbed.up(1, name=NAME)
+    again = subprocess.run([*COMMAND, "up", "--nodes", "1"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (again.returncode, again.stderr) == (
+        1,
+        f"testbed: testbed {NAME} runs already; end it: python -m testbed down\n",
+    )
+    assert testbed.kubectl("get", "nodes", "-o", "name") == "node/node1\n"

@@ -1,0 +1,73 @@
+"""The cases beside the rules: facts in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import yaml
+
+from gpuready.engine import catalog
+from gpuready.model.rule import Finding, Rule
+from contracts.facts import BadFacts, build, merge
+
+
+class RawFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    at: str
+    says: str
+    evidence: tuple[str, ...]
+    next: str = ""
+    nodes: tuple[str, ...] = ()
+
+
+class RawCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    case: str  # a sentence
+    facts: Mapping[str, Any] = {}
+    findings: tuple[RawFinding, ...] = ()
+    undetermined: str = ""  # what must be named as missing; beside findings: what could not be read as well
+
+
+class RawFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    cases: tuple[RawCase, ...]
+    base: Mapping[str, Any] = {}
+
+
+class Case(msgspec.Struct, frozen=True):
+    rule: Rule
+    sentence: str
+    facts: dict[str, Any]
+    findings: tuple[Finding, ...]
+    missing: str
+
+    @property
+    def status(self) -> str:
+        if self.findings:
+            return "found"
+        return "undetermined" if self.missing else "pass"
+
+    def __str__(self) -> str:
+        return f"{self.rule.id}: {self.sentence}"
+
+
+def cases_of(rule: Rule) -> tuple[Case, ...]:
+    name = f"{rule.id.replace('-', '_')}.cases.yaml"
+    path = files(f"gpuready.rules.{rule.layer}").joinpath(name)
+    if not path.is_file():
+        raise BadFacts(f"rule {rule.id} has no cases: {name} is not there")
+    raw = msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), RawFile)
+    return tuple(_case(rule, raw.base, case) for case in raw.cases)
+
+
+def _case(rule: Rule, base: Mapping[str, Any], raw: RawCase) -> Case:
+    try:
+        facts = build(merge(base, raw.facts))
+    except BadFacts as error:
+        raise BadFacts(f"{rule.id}: {raw.case}: {error}") from error
+    findings = tuple(Finding(**msgspec.structs.asdict(finding)) for finding in raw.findings)
+    return Case(rule, raw.case, facts, findings, raw.undetermined)
+
+
+def all_cases() -> tuple[Case, ...]:
+    return tuple(case for rule in catalog.all_rules() for case in cases_of(rule))

@@ -1,0 +1,137 @@
+"""What every rule that there is and will be must keep, one body each."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contracts.cases import Case, all_cases, cases_of
+from contracts.facts import build, hidings
+from gpuready.engine import catalog
+from gpuready.engine.judge import judge_rule
+from gpuready.model.rule import Rule
+
+RULES = catalog.all_rules()
+CASES = all_cases()
+HEALTHY = sorted((Path(__file__).parent / "healthy").glob("*.yaml"))
+
+by_id = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+
+
+@by_id
+def test_a_rule_has_a_firing_a_silent_and_an_undetermined_case(rule: Rule) -> None:
+    assert {"found", "pass", "undetermined"} <= {case.status for case in cases_of(rule)}
+
+
+@by_id
+def test_the_cases_of_a_rule_are_told_apart_by_a_sentence(rule: Rule) -> None:
+    sentences = [case.sentence for case in cases_of(rule)]
+    assert sentences == list(dict.fromkeys(sentences))
+    assert [s for s in sentences if len(s.split()) < 3] == []
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.findings], ids=str)
+def test_hiding_evidence_never_makes_a_finding_a_pass(case: Case) -> None:
+    verdicts = {what: judge_rule(case.rule, facts).status for what, facts in hidings(case.facts)}
+    assert {what: status for what, status in verdicts.items() if status not in ("found", "undetermined")} == {}
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.status == "undetermined"], ids=str)
+def test_hiding_more_keeps_what_is_undetermined_undetermined(case: Case) -> None:
+    verdicts = {what: judge_rule(case.rule, facts).status for what, facts in hidings(case.facts)}
+    assert {what: status for what, status in verdicts.items() if status != "undetermined"} == {}
+
+
+@by_id
+@pytest.mark.parametrize("healthy", HEALTHY, ids=lambda path: path.stem)
+def test_a_rule_is_silent_on_every_healthy_cluster(rule: Rule, healthy: Path) -> None:
+    verdict = judge_rule(rule, build(yaml.safe_load(healthy.read_text())))
+    assert (verdict.status, verdict.findings, verdict.missing) == ("pass", (), "")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_rule_touches_nothing_and_answers_the_same_twice(case: Case) -> None:
+    first = judge_rule(case.rule, case.facts)
+    with nothing_touched():
+        again = judge_rule(case.rule, case.facts)
+    assert again == first
+
+
+@by_id
+def test_a_rule_imports_only_the_model_the_knowledge_and_what_its_layer_shares(rule: Rule) -> None:
+    source = files(f"gpuready.rules.{rule.layer}").joinpath(f"{rule.id.replace('-', '_')}.py").read_text()
+    shared = f"gpuready.rules.{rule.layer}._"
+    allowed = ("gpuready.model.", "gpuready.knowledge", shared)
+    plain = {"__future__", "collections.abc", "functools", "re", "typing"}
+    assert [m for m in imported(source) if m not in plain and not m.startswith(allowed)] == []
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.findings], ids=str)
+def test_a_finding_shows_its_evidence_and_says_what_to_do_next(case: Case) -> None:
+    for finding in case.findings:
+        assert finding.evidence
+        assert finding.next
+        assert not finding.says.endswith(".")
+        assert "please" not in f"{finding.says} {finding.next}".lower()
+        assert len(finding.says) <= 130
+
+
+def test_ids_are_unique_over_all_layers() -> None:
+    ids = [rule.id for rule in RULES]
+    assert sorted(ids) == sorted(set(ids))
+
+
+def test_the_effects_belong_to_their_layers() -> None:
+    effects = {(rule.layer, rule.effect) for rule in RULES}
+    assert effects == {("preflight", "refuse"), ("preflight", "ask"), ("preflight", "warn"), ("verify", "fail")}
+
+
+class Touched(BaseException):
+    """Not an Exception: the judge's guard against crashing rules must not swallow it."""
+
+
+watching = False
+FORBIDDEN = ("open", "import", "os.", "socket.", "subprocess.", "shutil.", "ctypes.", "urllib.", "exec", "compile")
+
+
+def _audit(event: str, args: tuple[Any, ...]) -> None:
+    if watching and event.startswith(FORBIDDEN):
+        raise Touched(f"{event} {args}")
+
+
+sys.addaudithook(_audit)  # a hook cannot be taken away again: it stays and watches only when told to
+
+
+@contextmanager
+def nothing_touched() -> Iterator[None]:
+    global watching
+    watching = True
+    try:
+        yield
+    finally:
+        watching = False
+
+
+def test_the_watch_sees_a_rule_that_opens_a_file() -> None:
+    def find(chosen: tuple[str, ...]) -> Iterator[Any]:
+        Path(__file__).read_text()
+        yield from chosen
+
+    with pytest.raises(Touched), nothing_touched():
+        judge_rule(Rule("opens-a-file", "test", "warn", "Opens a file", find), {"chosen": ()})
+
+
+def imported(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
