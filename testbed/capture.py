@@ -45,6 +45,10 @@ OLD_NAMES = (
 )
 
 
+class CaptureError(Exception):
+    """This machine cannot be captured: no bindings, no driver, or NVML refuses as a whole."""
+
+
 def ask_nvml(pynvml: Any, library: str) -> dict[str, Any]:
     """Everything that NVML says. Raises OSError when the library cannot be loaded."""
     pynvml.nvmlLib = ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
@@ -66,10 +70,13 @@ def ask_nvml(pynvml: Any, library: str) -> dict[str, Any]:
 def ask_as_agent(library: str) -> bool:
     """The questions of gpuready's own agent. False when gpuready is not here; a failure of it is not caught."""
     try:
-        from gpuready.node.nvml import open_nvml
+        from gpuready.node.nvml import NvmlError, open_nvml
     except ImportError:
         return False
-    nvml = open_nvml(Path(library))
+    try:
+        nvml = open_nvml(Path(library))
+    except NvmlError as e:
+        raise CaptureError(f"gpuready's agent cannot ask: {e}") from e
     try:
         nvml.snapshot()
         nvml.samples()
@@ -203,11 +210,16 @@ def exports(library: Any, wanted: list[str]) -> list[str]:
 
 def record(name: str, library: str) -> dict[str, Any]:
     """The capture of this machine, redacted."""
-    import pynvml
-
+    try:
+        import pynvml
+    except ImportError as e:
+        raise CaptureError("pynvml is not here: pip install nvidia-ml-py, or put its folder on PYTHONPATH") from e
     from testbed.fakenvml import functions_of
 
-    nvml = ask_nvml(pynvml, library)
+    try:
+        nvml = ask_nvml(pynvml, library)
+    except pynvml.NVMLError as e:
+        raise CaptureError(f"{library} does not answer: {e}") from e
     nvml["exports"] = exports(pynvml.nvmlLib, functions_of(pynvml))
     capture = assemble(name, "recorded", nvml, nodefiles.node(Path(library), len(nvml["gpus"])))
     return redact(capture, names_of(capture, host_names()))
@@ -222,10 +234,12 @@ def main() -> int:
     faulthandler.enable()  # a crash inside the driver's library names the question
     try:
         capture = record(args.name, args.lib)
-    except (OSError, StillThere) as e:
+    except (OSError, CaptureError, StillThere) as e:
         print(f"capture: {e}", file=sys.stderr)
         return 1
     write(capture, args.out)
+    if not capture["nvml"]["agent"]:
+        print("capture: gpuready cannot be imported here, so its agent's own questions were not asked", file=sys.stderr)
     calls, fields = len(capture["nvml"]["calls"]), len(capture["nvml"]["fields"])
     print(f"{args.out}: {len(capture['gpus'])} GPU(s), {calls} calls, {fields} fields, {args.out.stat().st_size} bytes")
     return 0

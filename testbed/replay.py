@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import uuid
@@ -122,6 +123,12 @@ class ReplayedNode:
         others = [line for line in self._lines() if not line.startswith(asked)]
         self._publish([*others, f"{asked}0 {UNSIGNED_LONG_LONG} {value:x}"])
 
+    def refuse_init(self, code: int) -> None:
+        """NVML does not start any more: 9 is "driver not loaded", 18 "driver/library version mismatch"."""
+        self._publish(
+            [re.sub(r"^call nvmlInitWithFlags \d+", f"call nvmlInitWithFlags {code}", x) for x in self._lines()]
+        )
+
     def restore(self) -> None:
         """Every answer as captured, no GPU lost. Events stay as they are."""
         self._publish(flatten(self.capture))
@@ -177,6 +184,8 @@ def load(text: str, path: Path) -> dict[str, Any]:
         raise ReplayError(f"{path} is not a capture: {e}") from e
     if not isinstance(found, dict) or found.get("version") != VERSION:
         raise ReplayError(f"{path} is not a capture of version {VERSION}")
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,63}", str(found.get("name"))):
+        raise ReplayError(f"{path} has no usable name: letters, digits, '.', '_' and '-'")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Cluster tests run inside a testbed: python -m testbed up; python -m testbed exec -- python -m pytest tests/cluster."""
+"""Cluster tests run in a testbed: python -m testbed up; python -m testbed exec -- python -m pytest tests/cluster."""
 
 import sys
 from pathlib import Path

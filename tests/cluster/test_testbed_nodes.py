@@ -3,15 +3,18 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from testbed import Node, Testbed
 from testbed.cluster import BUSYBOX
+from testbed.settings import NodeGpus
 
 pytestmark = pytest.mark.cluster
 
 NAMESPACE = "testbed-nodes"
+CAPTURE = Path(__file__).parents[2] / "testbed" / "captures" / "constructed-1xh100.json"
 ASK_API = (
     'wget -q -O - --no-check-certificate --header "Authorization: Bearer $(cat $SA/token)" '
     "https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/default | grep -c resourceVersion"
@@ -230,3 +233,40 @@ def test_a_restored_snapshot_is_the_same_objects_and_the_same_files(testbed: Tes
         time.sleep(0.2)
     assert state(testbed) == before
     assert [files(node) for node in testbed.nodes] == files_before
+
+
+@pytest.mark.parametrize(
+    ("root", "programs", "libraries"),
+    [
+        ("/usr/local/nvidia", "/usr/local/nvidia/bin", "/usr/local/nvidia/lib64"),
+        ("/run/nvidia/driver", "/run/nvidia/driver/usr/bin", "/run/nvidia/driver/usr/lib/x86_64-linux-gnu"),
+        ("/", "/usr/bin", "/usr/lib/x86_64-linux-gnu"),
+    ],
+)
+def test_a_node_powered_on_again_has_the_replayed_gpu_under_its_driver_root_and_only_it(
+    testbed: Testbed, root: str, programs: str, libraries: str
+) -> None:
+    node = testbed.nodes[-1]
+    had = node.settings.gpus.get(node.name, NodeGpus())
+    node.power_off()
+    node = node.power_on(NodeGpus(capture=str(CAPTURE), driver_root=root))
+    try:
+        seen = node.run(
+            [f"{programs}/nvidia-smi", "-L"], capture_output=True, text=True, env={"LD_LIBRARY_PATH": libraries}
+        )
+        (gpu,) = node.replayed.gpus
+        assert (seen.returncode, seen.stdout) == (0, f"GPU 0: {gpu['name']} (UUID: {gpu['uuid']})\n")
+        devices = sorted(
+            str(path.relative_to(node.root)) for path in (node.root / "dev").glob("nvidia*") if path.is_char_device()
+        )
+        assert devices == [
+            "dev/nvidia-modeset",
+            "dev/nvidia-uvm",
+            "dev/nvidia-uvm-tools",
+            "dev/nvidia0",
+            "dev/nvidiactl",
+        ]
+        assert (node.root / "sys/module/nvidia/version").read_text().strip() == node.replayed.driver_version
+    finally:
+        node.power_off()
+        node.power_on(had)

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import yaml
 
+from contracts.facts import BadFacts, build, merge
 from gpuready.engine import catalog
 from gpuready.model.rule import Finding, Rule
-from contracts.facts import BadFacts, build, merge
 
 
 class RawFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ import difflib
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -70,7 +70,7 @@ def _plain(kind: Any, value: Any, path: str) -> Any:
     if origin is tuple:
         _is(value, list, path)
         return tuple(convert(get_args(kind)[0], item, f"{path}[{i}]") for i, item in enumerate(value))
-    if origin in (Mapping, dict, types.MappingProxyType) or origin is not None and issubclass_of(origin, Mapping):
+    if origin is Mapping:
         _is(value, Mapping, path)
         return {key: convert(get_args(kind)[1], item, f"{path}.{key}") for key, item in value.items()}
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -79,10 +79,6 @@ def _plain(kind: Any, value: Any, path: str) -> Any:
         return value if kind is Any else msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
         raise BadFacts(f"{path}: {error}") from error
-
-
-def issubclass_of(origin: Any, kind: type) -> bool:
-    return isinstance(origin, type) and origin is not Literal and issubclass(origin, kind)
 
 
 def _struct(kind: type[msgspec.Struct], value: Any, path: str) -> msgspec.Struct:

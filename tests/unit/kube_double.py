@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 import json
@@ -124,10 +125,13 @@ Reply = Answer | Callable[[Asked], Answer]
 class Server:
     """`replies` are used up in turn, the last one for ever."""
 
-    def __init__(self, pair: Pair | None, folder: Path, *, client_ca: bytes = b"", demand: bool = False) -> None:
+    def __init__(
+        self, pair: Pair | None, folder: Path, *, client_ca: bytes = b"", demand: bool = False, port: int = 0
+    ) -> None:
         self.asked: list[Asked] = []
         self.replies: list[Reply] = [Answer(200, {"kind": "NamespaceList", "metadata": {}, "items": []})]
         self._lock = threading.Lock()
+        self._open: list[socket.socket] = []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -191,6 +195,7 @@ class Server:
             def handle_error(self, *_: object) -> None: ...  # refused handshakes are what some tests are about
 
             def finish_request(self, request: Any, client_address: Any) -> None:
+                server._open.append(request)
                 if pair:  # here, in the connection's own thread, so that a bad handshake blocks nobody
                     request.settimeout(10)
                     request = tls.wrap_socket(request, server_side=True)
@@ -206,7 +211,7 @@ class Server:
             if client_ca:
                 tls.load_verify_locations(cadata=client_ca.decode())
                 tls.verify_mode = ssl.CERT_REQUIRED if demand else ssl.CERT_OPTIONAL
-        self._http = Quiet(("127.0.0.1", 0), Handler)
+        self._http = Quiet(("127.0.0.1", port), Handler)
         self.port = self._http.server_address[1]
         self.url = f"{'https' if pair else 'http'}://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
@@ -221,6 +226,9 @@ class Server:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+        for connection in self._open:  # kept-alive ones too: this server is gone
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def _client_name(connection: socket.socket) -> str:

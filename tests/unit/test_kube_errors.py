@@ -413,7 +413,9 @@ def test_clean(text: str, shown: str) -> None:
     assert clean(text) == shown
 
 
-@given(st.text(max_size=200), st.text(alphabet="abcdefghijklmnop0123456789", min_size=8, max_size=40), st.text(max_size=99))
+@given(
+    st.text(max_size=200), st.text(alphabet="abcdefghijklmnop0123456789", min_size=8, max_size=40), st.text(max_size=99)
+)
 def test_a_known_secret_never_comes_out(before: str, secret: str, after: str) -> None:
     assert secret not in clean(before + secret + after, 1000, (secret,))
 

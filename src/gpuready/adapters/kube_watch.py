@@ -83,7 +83,7 @@ def watch(
                     resource_version = event.resource_version or resource_version
                     pauses = backoff()
                     yield event
-                    if transport.now() >= deadline:
+                    if transport.now() >= deadline + GRACE:  # a server that does not keep to timeoutSeconds
                         return
         except ApiError as error:
             pause = next(pauses)

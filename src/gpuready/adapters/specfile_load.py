@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -32,9 +31,11 @@ def load(text: str | bytes, name: str) -> GPUSetup:
     try:
         root, problems = parse(text)
     except NotYaml as error:
-        raise SpecError(_lines([error.problem], name), "correct the file at this place") from None
+        raise SpecError(
+            _lines([error.problem], name), "correct the file, or write it anew with `gpuready init`"
+        ) from None
     if root is None:
-        raise SpecError(_lines([Problem(Place(1, 1), "empty")], name), INIT)
+        raise SpecError(_lines([Problem(Place(1, 1), "nothing is in it")], name), INIT)
     foreign = stranger(root) if isinstance(root, Mapping) else None
     if foreign:
         raise SpecError(_lines([foreign.problem], name), foreign.next)
@@ -59,8 +60,10 @@ def load_file(path: Path) -> GPUSetup:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
         raise UserError(f"{shown} cannot be read: {why}", "check the path") from None
-    with os.fdopen(fd, "rb") as file:
-        return load(_contents(file, shown), shown)
+    try:
+        return load(_contents(fd, shown), shown)
+    finally:
+        os.close(fd)
 
 
 def check_names(setup: GPUSetup, platforms: Iterable[str], stacks: Iterable[str], name: str = "") -> None:
@@ -94,14 +97,15 @@ def _lines(problems: list[Problem], name: str) -> str:
     return "\n".join(lines)
 
 
-def _contents(file: BinaryIO, shown: str) -> bytes:
-    kind = os.fstat(file.fileno()).st_mode
+def _contents(fd: int, shown: str) -> bytes:
+    kind = os.fstat(fd).st_mode
     if stat.S_ISDIR(kind):
         raise UserError(f"{shown} is a directory", "name the spec in it, such as gpuready.yaml")
     if not stat.S_ISREG(kind):
         raise UserError(f"{shown} is no regular file", "name `-` and give the spec on standard input")
     try:
-        data = file.read(MAX_BYTES + 1)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"{shown} cannot be read: {error.strerror}", "check the file system") from None
     if len(data) > MAX_BYTES:

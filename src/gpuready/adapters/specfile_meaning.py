@@ -36,7 +36,7 @@ def stranger(root: Mapping) -> Stranger | None:
     group = version.rpartition("/")[0]
     ours = API_VERSION.partition("/")[0]
     if group == ours and kind in (KIND, "") and version != API_VERSION:
-        return _other_version(version.rpartition("/")[2], root.items["apiVersion"].value.place)
+        return _other_version(version, root.items["apiVersion"].value.place)
     if not kind or kind.casefold() == KIND.casefold() or group == ours:
         return None
     place = root.items["kind"].value.place
@@ -65,19 +65,19 @@ def contradictions(root: Mapping) -> Iterator[Problem]:
 
 
 def _other_version(version: str, place: Place) -> Stranger:
-    theirs, ours = _order(version), _order(API_VERSION.partition("/")[2])
-    told = f"apiVersion: must be {API_VERSION}, not '{clean(version, 60)}'"
+    theirs, ours = _order(version), _order(API_VERSION)
     if theirs is None or ours is None:
+        told = f"apiVersion: must be {API_VERSION}, not '{clean(version, 60)}'"
         return Stranger(Problem(place, told), f"write apiVersion: {API_VERSION}")
+    age = "newer" if theirs > ours else "older"
+    told = f"apiVersion: {version} is {age} than {API_VERSION}, which this gpuready reads"
     if theirs > ours:
-        told = f"{API_VERSION.partition('/')[0]}/{version} is newer than {API_VERSION}, which this gpuready reads"
         return Stranger(Problem(place, told), "run the gpuready that the file was written for, or a newer one")
-    told = f"{API_VERSION.partition('/')[0]}/{version} is older than {API_VERSION}, which this gpuready reads"
     return Stranger(Problem(place, told), "write the spec anew with `gpuready init`")
 
 
 def _order(version: str) -> tuple[int, int, int] | None:
-    match = VERSION.fullmatch(version)
+    match = VERSION.fullmatch(version.rpartition("/")[2])
     if not match:
         return None
     return int(match[1]), {"alpha": 0, "beta": 1, None: 2}[match[2]], int(match[3] or 0)
@@ -111,8 +111,11 @@ def _memory(agent: Node | None) -> Iterator[Problem]:
     asked = _bytes(_text(agent, "memory") or Agent().memory)
     limit = _bytes(_text(agent, "memoryLimit") or Agent().memory_limit)
     if asked is not None and limit is not None and asked > limit:
-        entry = agent.items.get("memory") or agent.items["memoryLimit"]
-        yield Problem(entry.value.place, "spec.agent: memory is more than memoryLimit")
+        if _text(agent, "memory"):
+            yield Problem(agent.items["memory"].value.place, "spec.agent.memory: more than memoryLimit")
+        else:
+            told = f"spec.agent.memoryLimit: less than memory, by default {Agent().memory}"
+            yield Problem(agent.items["memoryLimit"].value.place, told)
 
 
 def _bytes(quantity: str) -> float | None:

@@ -20,7 +20,7 @@ MAX_BYTES = (
     1 << 20
 )  # a spec that names 5,000 nodes of 253 letters and as many exclusions does not fit, and needs labels
 MAX_DEPTH = 32  # libyaml's composer recurses on the C stack; GPUSetup is 5 deep
-MAX_NODES = 50_000  # an alias stands for as many nodes as what it repeats
+MAX_NODES = 20_000  # an alias stands for as many nodes as what it repeats
 MAX_NUMBER = 40  # characters; int() of a longer one costs time, and no field takes it
 
 # https://yaml.org/spec/1.1/#c-printable, plus what UTF-8 cannot carry
@@ -178,8 +178,9 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Problem:
         words = "a ':' where none can be: indent the line as its neighbours, or put the value in quotes"
     elif words == "but found another document":
         words = "a second document begins here; one document to a file"
-    elif began and began.line + 1 != place.line:
-        words = f"{words} {error.context}, which begins in line {began.line + 1}"
+    elif began:
+        beginning = f", which begins in line {began.line + 1}" if began.line + 1 != place.line else ""
+        words = f"{words} {error.context}{beginning}"
     return Problem(place, clean(words, 200))
 
 

@@ -133,6 +133,7 @@ class Show:
             number=self._number,
             total=max(self._total, self._number),
             text=event.text,
+            elapsed=event.seconds,
             width=self.width,
             colour=self.colour,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -15,7 +15,12 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
 
 
 class LIST(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    items: tuple[T, ...]  # no default: an answer without items is no list
+    """No default: an answer without items is no list. Older API servers write null for an empty one."""
+
+    items: tuple[T, ...] | None
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items or ())
 
 
 class Meta(Wire, frozen=True):

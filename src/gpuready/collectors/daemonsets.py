@@ -68,7 +68,7 @@ DECODER = msgspec.json.Decoder(LIST[WireDaemonSet])
 
 
 def parse(pages: Pages) -> tuple[DaemonSet, ...]:
-    return tuple(_daemonset(item) for page in pages for item in DECODER.decode(page).items)
+    return tuple(_daemonset(item) for page in pages for item in DECODER.decode(page))
 
 
 def _daemonset(item: WireDaemonSet) -> DaemonSet:

@@ -61,7 +61,7 @@ def parse(classes: Pages, slices: Pages) -> tuple[StackObject, ...]:
 
 
 def _classes(page: bytes) -> Iterator[StackObject]:
-    for item in CLASSES.decode(page).items:
+    for item in CLASSES.decode(page):
         expressions = " ".join(s.cel.expression for s in item.spec.selectors if s.cel)
         if f"'{DRIVER}'" in expressions or f'"{DRIVER}"' in expressions:
             serves = item.spec.extended_resource_name
@@ -69,7 +69,7 @@ def _classes(page: bytes) -> Iterator[StackObject]:
 
 
 def _slices(page: bytes) -> Iterator[StackObject]:
-    for item in SLICES.decode(page).items:
+    for item in SLICES.decode(page):
         if item.spec.driver == DRIVER:
             yield StackObject(
                 kind="ResourceSlice",

@@ -55,7 +55,7 @@ DECODER = msgspec.json.Decoder(LIST[WireNode])
 
 
 def parse(pages: Pages) -> tuple[Node, ...]:
-    return tuple(_node(item) for page in pages for item in DECODER.decode(page).items)
+    return tuple(_node(item) for page in pages for item in DECODER.decode(page))
 
 
 def _node(item: WireNode) -> Node:

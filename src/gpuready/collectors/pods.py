@@ -104,7 +104,7 @@ NO_STATUS = ContainerStatus(name="")
 
 
 def parse(pages: Pages) -> tuple[Pod, ...]:
-    return tuple(_pod(item) for page in pages for item in DECODER.decode(page).items)
+    return tuple(_pod(item) for page in pages for item in DECODER.decode(page))
 
 
 def _pod(item: WirePod) -> Pod:

@@ -37,7 +37,7 @@ def parse(*answers: Pages) -> tuple[StackObject, ...]:
 
 
 def _objects(kind: str, page: bytes) -> Iterator[StackObject]:
-    for item in DECODER.decode(page).items:
+    for item in DECODER.decode(page):
         state = item.status.state if item.status else ""
         yield StackObject(kind=kind, name=item.metadata.name, detail=f"state {state}" if state else "")
 

@@ -74,7 +74,7 @@ def parse(*answers: Pages) -> tuple[Webhook, ...]:
 
 
 def _hooks(kind: str, page: bytes) -> Iterator[Webhook]:
-    for item in DECODER.decode(page).items:
+    for item in DECODER.decode(page):
         for hook in item.webhooks:
             if hook.failure_policy == "Fail" and any(map(_creates_pods, hook.rules)) and _sees_us(hook):
                 service = hook.client_config.service

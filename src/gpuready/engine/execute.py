@@ -54,6 +54,7 @@ class Event(msgspec.Struct, frozen=True):
     kind: str  # start | done | wait | note
     step: Step
     text: str = ""
+    seconds: float | None = None
 
 
 class Executor:
@@ -92,7 +93,7 @@ class Executor:
         if step.wait:
             note = self._wait(step) or note
             self.journal.append(Waited(at=self.clock.now(), step=step.id, note=note))
-        self.tell(Event("done", step, note or f"{self.clock.monotonic() - began:.1f} s"))
+        self.tell(Event("done", step, note, self.clock.monotonic() - began))
 
     def _wait(self, step: Step) -> str:
         assert step.wait is not None

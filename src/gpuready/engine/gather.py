@@ -32,7 +32,7 @@ class ApiResource(msgspec.Struct, frozen=True):
 class Resources(msgspec.Struct, frozen=True):
     """/apis/GROUP/VERSION."""
 
-    resources: tuple[ApiResource, ...]
+    resources: tuple[ApiResource, ...] | None  # null: serves none
 
 
 GROUP = msgspec.json.Decoder(Group)
@@ -77,8 +77,8 @@ def _served(reader: Reader, path: str) -> str | None:
     except NotFound:
         return None
     for served in versions:
-        names = RESOURCES.decode(_document(reader, f"{group}/{served.version}")).resources
-        if any(r.name == resource for r in names):
+        served_here = RESOURCES.decode(_document(reader, f"{group}/{served.version}")).resources or ()
+        if any(r.name == resource for r in served_here):
             return f"{group}/{served.version}/{resource}"
     return None
 

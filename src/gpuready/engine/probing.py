@@ -99,7 +99,8 @@ def _with_last_words(cluster: Cluster, ref: Ref, text: str) -> str:
         lines = cluster.logs(NAMESPACE, ref.name, limit=4096).strip().splitlines()
     except UserError:
         return text
-    return f"{text}: {_one_line(lines[-1])}" if lines else text
+    errors = [line for line in lines if line.startswith("error: ")]
+    return f"{text}: {_one_line((errors or lines)[-1])}" if lines else text
 
 
 def _phase(pod: Json) -> str:

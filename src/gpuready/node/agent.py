@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -33,7 +32,7 @@ from gpuready.node.node_writes import NodeWriter, event
 from gpuready.node.nvml import NvmlError
 from gpuready.node.pages import Sources
 from gpuready.node.plugin import Plugin
-from gpuready.node.scanner import DriverReplaced, Scanner
+from gpuready.node.scanner import Scanner
 
 RESCAN = 60.0  # seconds while all is well: new GPUs, another driver, device nodes that went
 RESCAN_IN_TROUBLE = 10.0  # while a GPU is not ok
@@ -47,7 +46,6 @@ class Agent:
         self.plugin = Plugin(by_cdi=config.injection == "cdi")
         self.allocations = Histogram()
         self.registration = Registration(config.plugin_dir, config.resource, self.plugin, self.allocations.observe)
-        self.replaced = False  # the driver's library is another one: end with exec
         self.writer = NodeWriter(config.node, f"agent-{os.getpid()}", lambda: KubeNodeApi(config.node))
         self._scanner = Scanner(config, self._on_event, self._on_hearing)
         self._rules = policy(config.disable_health, config.enable_health)
@@ -61,11 +59,6 @@ class Agent:
         """One look at everything, and what follows from it."""
         try:
             read = await self._scanner.read()
-        except DriverReplaced:
-            say("the driver's library was replaced, starting anew")
-            self.replaced = True
-            self._stop.set()
-            return
         except NvmlError as error:
             say("NVML does not answer", why=error)
             self._become(blinded(self.view, str(error)))
@@ -142,7 +135,7 @@ class Agent:
     # running
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT, or until another driver's library must be loaded."""
+        """Until SIGTERM or SIGINT."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -162,11 +155,9 @@ class Agent:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.registration.leave(empty=not self.replaced)
+        await self.registration.leave()
         server.close()
         self.writer.close()
-        if self.replaced:
-            await self._scanner.close()  # what NVML holds open would outlive exec
         say("ended")
 
     def _again(self) -> None:
@@ -225,16 +216,12 @@ def bound(page: Callable[[Sources], Awaitable[Answer]], sources: Sources) -> Pag
 def run(config: Config) -> NoReturn:
     """The whole life of the agent; does not return but raises UserError when it cannot begin.
 
-    Ends with the process, not by returning: a thread that hangs in NVML must not keep a terminated pod alive. When the
-    driver's library was replaced, a new process takes its place.
+    Ends with the process, not by returning: a thread that hangs in NVML must not keep a terminated pod alive.
     """
     say("starting", version=__version__, node=config.node, injection=config.injection)
 
-    async def life() -> Agent:
-        agent = Agent(config)
-        await agent.run()
-        return agent
+    async def life() -> None:
+        await Agent(config).run()
 
-    if asyncio.run(life()).replaced:
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    asyncio.run(life())
     os._exit(0)

@@ -38,6 +38,8 @@ class HttpServer:
                 await self._exchange(reader, writer)
         except (OSError, TimeoutError):
             pass  # the client is gone or too slow; nobody is left to tell
+        except asyncio.CancelledError:
+            pass  # the agent ends; left to itself, asyncio of Python 3.11 prints a traceback for it
         finally:
             self._open -= 1
             writer.close()

@@ -99,10 +99,10 @@ class Registration:
             await self._serving.close()
             self._serving = None
 
-    async def leave(self, *, empty: bool) -> None:
-        """Stop serving. With `empty` the kubelet is first told that there are no devices: capacity falls at once."""
+    async def leave(self) -> None:
+        """Stop serving. The kubelet is first told that there are no devices, so that capacity falls at once."""
         self._accepted = False
-        if empty and self._plugin.publish(()):
+        if self._plugin.publish(()):
             delivered = await self._plugin.drained(DRAIN_SECONDS)
             await asyncio.sleep(FLUSH_SECONDS)
             say("empty list sent" if delivered else "empty list not delivered")

@@ -69,10 +69,9 @@ class Nvml:
         self._events: Any = None
         self._waiting = threading.Lock()
 
-    def library_replaced(self) -> bool:
-        """Another driver's library lies at the path now; it can only be loaded by a new process."""
-        now = file_identity(self.path)
-        return now is not None and now != self._file
+    def is_of(self, path: Path) -> bool:
+        """This is what `path`, with its symlinks resolved, would load now."""
+        return path == self.path and file_identity(path) == self._file
 
     def gpus_appeared(self) -> bool:
         """The kernel driver holds other PCI devices than when NVML counted them."""
@@ -176,9 +175,14 @@ class Nvml:
 
 
 def open_nvml(path: Path, sys: Path = Path("/sys")) -> Nvml:
-    """Load the library at this absolute path, whatever the loader's own path says, and initialise it."""
+    """Load the library at this absolute path, whatever the loader's own path says, and initialise it.
+
+    Give the path with its symlinks resolved: the loader knows a library that it has by the name it was asked for, and
+    would give the old driver's for the same name.
+    """
     try:
-        library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+        # Local: the symbols of another driver's library, loaded later in this process, must not mix with these.
+        library = ctypes.CDLL(str(path), mode=ctypes.RTLD_LOCAL)
     except OSError as error:
         hint = "is the driver installed on the node, and is --lib-dir the folder that holds it?"
         raise NvmlError(f"cannot load {path}: {error}", hint) from error

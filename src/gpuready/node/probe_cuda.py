@@ -34,11 +34,11 @@ SECONDS = 90.0  # for all GPUs; a GPU that hangs never returns from the driver
 KNOWN_FOLDERS = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64")
 DEVICE_NODES = ("nvidiactl", "nvidia-uvm")  # besides one nvidiaN
 
-# PTX is compiled by the driver for the GPU that is there. Version and target are those of CUDA 9.0: drivers since 2017
-# and GPUs since Maxwell take it.
+# PTX is compiled by the driver for the GPU that is there. Version and target are the oldest that matter, those of Kepler
+# GPUs and CUDA 5.5; driver 580 on an H100 takes them.
 PTX = b"""
-.version 6.0
-.target sm_50
+.version 3.2
+.target sm_30
 .address_size 64
 .visible .entry vadd(.param .u64 left, .param .u64 right, .param .u64 sum, .param .u32 count)
 {
@@ -282,5 +282,5 @@ def _lies_elsewhere() -> str:
     """For a loader that does not look where the library lies."""
     for folder in KNOWN_FOLDERS:
         if os.path.exists(f"{folder}/{LIBRARY}"):
-            return f" (it lies in {folder}, where the loader did not find or not accept it)"
+            return f" (it lies in {folder}, where the loader does not look, or refused it)"
     return " (the container was given no driver libraries)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from gpuready.model.unknown import Unknown
 from gpuready.node import driver_files
@@ -17,10 +18,6 @@ from gpuready.node.nvml import LIBRARY, Nvml, NvmlError, open_nvml
 from gpuready.node.nvml_threads import Asker, EventThread
 
 SAMPLE_FRESH = 1.0  # seconds for which a second scrape is given the same values
-
-
-class DriverReplaced(Exception):
-    """Another driver's library lies where ours was loaded from; only a new process can load it."""
 
 
 class Scanner:
@@ -47,7 +44,7 @@ class Scanner:
         return self._links
 
     async def read(self) -> Scan:
-        """Raises NvmlError, after which NVML is closed and the next call opens it again, and DriverReplaced."""
+        """Raises NvmlError, after which NVML is closed and the next call opens it again."""
         try:
             return await self._read()
         except NvmlError:
@@ -55,14 +52,13 @@ class Scanner:
             raise
 
     async def _read(self) -> Scan:
-        nvml = self._nvml
-        if nvml and nvml.library_replaced():
-            raise DriverReplaced
-        if nvml and nvml.gpus_appeared():
-            say("the kernel driver holds other GPUs than before")
+        path = self._library()
+        if self._nvml and (why := stale(self._nvml, path)):
+            say("opening NVML anew", why=why)
             await self.close()
-            nvml = None
-        nvml = nvml or await self._open()
+        if self._nvml is None:
+            self._nvml = await self._asker.call(lambda: open_nvml(path, self._config.sys_dir))
+        nvml = self._nvml
         snapshot = await self._asker.call(nvml.snapshot)
         if self._events is None:
             self._links = await self._asker.call(nvml.links)
@@ -75,11 +71,15 @@ class Scanner:
             snapshot=snapshot, vitals=vitals, injection=injection, unheard=self._unheard, replayed=nvml.replayed
         )
 
-    async def _open(self) -> Nvml:
+    def _library(self) -> Path:
+        """The real file of NVML, as seen here. Raises NvmlError when there is none."""
         config = self._config
-        path = driver_files.visible(config.host_prefix, f"{config.lib_dir}/{LIBRARY}")
-        self._nvml = await self._asker.call(lambda: open_nvml(path, config.sys_dir))
-        return self._nvml
+        try:
+            real = driver_files.resolve(f"{config.lib_dir}/{LIBRARY}", config.host_prefix, config.driver_root)
+        except OSError as error:
+            why = f"there is no {LIBRARY} in {config.lib_dir}: {error.filename or ''} {error.strerror or error}"
+            raise NvmlError(why, "is the driver installed on the node, and is --lib-dir right?") from error
+        return driver_files.visible(config.host_prefix, real)
 
     def _injection(self, gpus: Sequence[Gpu]) -> Injection:
         config = self._config
@@ -114,6 +114,13 @@ class Scanner:
             await self._asker.call(lambda: leave(nvml, events))
         except NvmlError as error:
             say("NVML was not closed", why=error)
+
+
+def stale(nvml: Nvml, path: Path) -> str:
+    """Why an opened NVML must not be asked any more."""
+    if not nvml.is_of(path):
+        return f"the driver's library is another one: {path.name}"
+    return "the kernel driver holds other GPUs than before" if nvml.gpus_appeared() else ""
 
 
 def leave(nvml: Nvml, events: EventThread | None) -> None:

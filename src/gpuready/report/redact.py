@@ -7,6 +7,7 @@ What is public but looks like a secret (a certificate) is hidden too; the other 
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 
 HIDDEN = "[hidden]"
@@ -14,21 +15,33 @@ HIDDEN = "[hidden]"
 
 def redact(text: str) -> str:
     """`text` with every secret replaced by [hidden]; text without any is returned as it is."""
+    text = _pem_without_beginning(_PEM.sub(HIDDEN, text))
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return _secret_objects(text)
+
+
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----(?:.*?-----END [A-Z0-9 ]+-----|.*)", re.S)  # also without its end
+_PEM_END = re.compile(r"-----END [A-Z0-9 ]+-----")
+_PEM_BODY = string.ascii_letters + string.digits + "+/=\\" + string.whitespace  # the backslash: newlines written as \n
+
+
+def _pem_without_beginning(text: str) -> str:
+    """What a bounded message may have kept of a key: its last lines."""
+    *bodies, rest = _PEM_END.split(text)
+    return "".join(body.rstrip(_PEM_BODY) + HIDDEN for body in bodies) + rest
 
 
 _B64 = r"[A-Za-z0-9+/_=-]"
 _TOKEN = r"(?:[\w-]*[_-])?(?:id|access|refresh|identity|registry|session|bearer)?token"
 # Keys whose value is a secret in kubeconfigs, docker configs, OAuth answers and environment variables.
 _KEY = (
-    rf"(?:client-key-data|client-certificate-data|{_TOKEN}|(?:[\w-]*[_-])?(?:password|passwd|passphrase)"
+    rf"(?:client[_-]key[_-]data|client[_-]certificate[_-]data|{_TOKEN}|(?:[\w-]*[_-])?(?:password|passwd|passphrase)"
     r"|[\w-]*(?:client|private|consumer)[_-]?secret|(?:[\w-]*[_-])?(?:api|private|secret|access|secret[_-]?access)[_-]?key"
     r"|[A-Z][A-Z0-9_]*_SECRET|\.?dockerconfigjson|\.dockercfg)"
 )
-_NAMED = rf"(?<![\w.-]){_KEY}"
-_QUOTED_KEY = rf"""(?P<mark>\\*)["'](?:{_KEY}|auth|authorization)(?P=mark)["']\s*:\s*"""
+_NAMED = rf"(?<![\w.-])-{{0,2}}{_KEY}"
+_QUOTED_KEY = rf"""(?<!\\)(?P<mark>\\*)["'](?:{_KEY}|auth|authorization)(?P=mark)["']\s*:\s*"""
 # a quote with its backslashes, up to the same quote with just as many (a string in JSON in JSON), or to the end
 _STRING = r"""(?P<slashes>\\*)(?P<quote>["'])(?:.*?(?<!\\)(?P=slashes)(?P=quote)|.*)"""
 _BLOCK = r"[|>][+-]?[0-9]?[ \t]*\n(?:[ \t]+\S[^\n]*(?:\n|\Z)|[ \t]*\n)+"
@@ -58,11 +71,8 @@ def _hide_word(match: re.Match[str]) -> str:
 
 Replacement = str | Callable[[re.Match[str]], str]
 _RULES: tuple[tuple[re.Pattern[str], Replacement], ...] = (
-    # PEM, also with its newlines written as \n, without its end, or without its beginning
-    (re.compile(r"-----BEGIN [A-Z0-9 ]+-----(?:.*?-----END [A-Z0-9 ]+-----|.*)", re.S), HIDDEN),
-    (re.compile(r"(?:[A-Za-z0-9+/=]+(?:\s|\\n)+)*[A-Za-z0-9+/=]*-----END [A-Z0-9 ]+-----"), HIDDEN),
     (re.compile(rf"LS0tLS1CRUdJTi{_B64}*"), HIDDEN),  # base64 of -----BEGIN
-    (re.compile(r"eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*"), HIDDEN),  # JWT
+    (re.compile(r"eyJ[A-Za-z0-9_-]{4,4096}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*"), HIDDEN),  # JWT
     (re.compile(r"(?:nvapi-|gh[pousr]_|github_pat_|glpat-|dckr_pat_)[A-Za-z0-9_-]{8,}"), HIDDEN),
     (re.compile(rf"JG9hdXRodG9rZW46{_B64}*"), HIDDEN),  # base64 of $oauthtoken:
     # NGC's older keys: base64, 84 characters, the password of user $oauthtoken
@@ -70,37 +80,45 @@ _RULES: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     (re.compile(r"(\$oauthtoken[:\s\"',]+)[^\s\"',:]{8,}"), rf"\1{HIDDEN}"),
     (re.compile(rf"(?P<key>{_QUOTED_KEY})(?P<value>{_STRING}|[^\s,}}\]]+)", re.I | re.S), _hide_value),
     (re.compile(rf"(?im)^(?P<key>[ \t]*(?:- |export )?{_KEY}[ \t]*[:=][ \t]*)(?P<value>{_BLOCK})"), _hide_value),
-    (re.compile(rf"(?im)^(?P<key>[ \t]*(?:- |export )?{_KEY}[ \t]*[:=][ \t]*)(?P<value>[^\s\"'\\{{\[][^\n]*)"), _hide_value),
+    (
+        re.compile(rf"(?im)^(?P<key>[ \t]*(?:- |export )?{_KEY}[ \t]*[:=][ \t]*)(?P<value>[^\s\"'\\{{\[][^\n]*)"),
+        _hide_value,
+    ),
     (re.compile(rf"(?P<key>{_NAMED}\s*[:=]\s*)(?P<value>{_STRING})", re.I | re.S), _hide_value),
     (re.compile(rf"(?i)(?P<key>(?P<name>{_NAMED})[ \t]*(?P<colon>[:=])[ \t]*)(?P<value>[^\s\"'\\]\S*)"), _hide_word),
-    (re.compile(rf"(?i)(?P<key>--{_KEY}[ \t]+)(?P<value>\S+)"), _hide_value),
+    (re.compile(rf"(?i)(?P<key>(?<!-)--{_KEY}[ \t]+)(?P<value>\S+)"), _hide_value),
     (re.compile(r"(?i)((?:authorization|cookie)\s*[:=]\s*)(?!\[hidden\])[^\r\n\"'\\]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b(bearer[ \t:=]+)(?=\S*[0-9A-Z._~+/=-])[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)([a-z][a-z0-9+.-]{0,20}://)[^\s/?#]*@"), rf"\1{HIDDEN}@"),
     # a raw slash in a password; a port followed by a path with an @ (an image digest) is none
-    (re.compile(r"(?i)([a-z][a-z0-9+.-]{0,20}://)[^\s/@:]+:(?![0-9]+[/?#])[^\s@]*@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"(?i)([a-z][a-z0-9+.-]{0,20}://)[^\s/@:]{1,512}:(?![0-9]+[/?#])[^\s@]{0,512}@"), rf"\1{HIDDEN}@"),
 )
 
 _QUOTE = r"""\\*["']"""
 _SECRET_KIND = re.compile(rf"kind(?:{_QUOTE})?\s*:\s*(?:{_QUOTE})?Secret\b")
-_JSON_DATA = re.compile(rf"((?P<q>{_QUOTE})(?:data|stringData)(?P=q)\s*:\s*)\{{")
-_YAML_DATA = re.compile(r"(?m)^((?P<indent>[ \t]*)(?:- +)?(?:data|stringData):)[ \t]*\n(?:(?P=indent)[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)+")
+_JSON_DATA = re.compile(r"""((?<![\\\w])(?P<q>\\*["']?)(?:data|stringData)(?P=q)\s*:\s*)\{""")
+_JSON_STRING_OR_END = re.compile(rf"{_STRING}|(?P<close>\}})", re.S)
+_YAML_DATA = re.compile(
+    r"(?m)^((?P<indent>[ \t]*)(?:- +)?(?:data|stringData):)(?:[ \t][^\n]*)?(?:\n|\Z)"
+    r"(?:(?P=indent)[ \t]+\S[^\n]*(?:\n|\Z)|[ \t]*\n)*"
+)
 
 
 def _secret_objects(text: str) -> str:
     """Where a Secret is printed, every `data` in the text goes: which one is whose cannot be told safely."""
     if not _SECRET_KIND.search(text):
         return text
-    out, at = [], 0
+    out: list[str] = []
+    at = 0
     for match in _JSON_DATA.finditer(text):
-        if match.end() > at:
-            out += [text[at : match.end() - 1], f"{match['q']}{HIDDEN}{match['q']}"]
-            at = _closing_brace(text, match.end())
-    return _YAML_DATA.sub(lambda m: f"{m[1]} '{HIDDEN}'\n", "".join([*out, text[at:]]))
+        if match.start() >= at:
+            mark = match["q"] or "'"
+            out += [text[at : match.end() - 1], f"{mark}{HIDDEN}{mark}"]
+            at = _after_map(text, match.end())
+    return _YAML_DATA.sub(rf"\g<1> '{HIDDEN}'\n", "".join([*out, text[at:]]))
 
 
-def _closing_brace(text: str, start: int) -> int:
+def _after_map(text: str, start: int) -> int:
     """Index after the brace that closes the map of strings which begins at `start`; the end where none does."""
-    for token in re.finditer(r'\\*"|\}', text[start:]):
-        ...
-    return len(text)
+    ends = (m.end() for m in _JSON_STRING_OR_END.finditer(text, start) if m["close"])
+    return next(ends, len(text))

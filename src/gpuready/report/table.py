@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import cache
+from itertools import pairwise, permutations
 from typing import NamedTuple
 
 from gpuready.report.colour import Role, paint
@@ -64,26 +65,19 @@ def _clean(cell: str | Cell) -> Cell:
 
 
 def _fit(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int | None) -> list[int]:
-    """Natural widths; then, a column at a time, what costs the fewest lines gives way, of equals the widest."""
+    """Natural widths; where they are too wide the widest give way, then columns trade room while that saves lines."""
     texts = [[r[i].text if _counts(r, i, len(columns)) else "" for r in rows] for i in range(len(columns))]
-    widths = [max(map(cells, (c.title, *column))) for c, column in zip(columns, texts, strict=True)]
+    natural = [max(map(cells, (c.title, *column))) for c, column in zip(columns, texts, strict=True)]
     if width is None:
-        return widths
-    floor = [w if c.fit == "keep" else max(cells(c.title), c.least) for c, w in zip(columns, widths, strict=True)]
-    excess = sum(widths) + len(GAP) * (len(columns) - 1) - width
-    heights = [_heights(t, c, w) for t, c, w in zip(texts, columns, widths, strict=True)]
-    for _ in range(excess):
-        options = []
-        for i in (i for i, w in enumerate(widths) if w > floor[i]):
-            tried = _heights(texts[i], columns[i], widths[i] - 1)
-            lines = sum(map(max, zip(*heights[:i], tried, *heights[i + 1 :], strict=True)))
-            options.append((lines, sum(tried) - sum(heights[i]), -widths[i], i, tried))
-        if not options:
+        return natural
+    floor = [w if c.fit == "keep" else max(cells(c.title), c.least) for c, w in zip(columns, natural, strict=True)]
+    widths = list(natural)
+    for _ in range(sum(natural) + len(GAP) * (len(columns) - 1) - width):
+        spare = [(w, i) for i, w in enumerate(widths) if w > floor[i]]
+        if not spare:
             break
-        *_, best, tried = min(options)
-        widths[best] -= 1
-        heights[best] = tried
-    return widths
+        widths[max(spare)[1]] -= 1
+    return widths if widths == natural else _trade(columns, texts, widths, natural, floor)
 
 
 def _counts(row: Sequence[Cell], i: int, columns: int) -> bool:
@@ -91,12 +85,34 @@ def _counts(row: Sequence[Cell], i: int, columns: int) -> bool:
     return i < len(row) and (i < len(row) - 1 or len(row) == columns)
 
 
-def _heights(texts: Sequence[str], column: Column, width: int) -> list[int]:
-    """Lines that each text takes; a word that breaks where it has no joint counts as five more."""
-    return [_height(t, column, width) if len(t) > width // 2 else 1 for t in texts]
+def _trade(
+    columns: Sequence[Column], texts: Sequence[Sequence[str]], widths: list[int], natural: list[int], floor: list[int]
+) -> list[int]:
+    """The best move of room from one column to another, again and again, until none saves a line."""
+
+    @cache
+    def heights(i: int, width: int) -> list[int]:
+        return [_height(t, columns[i], width) if len(t) > width // 2 else 1 for t in texts[i]]
+
+    def cost(tried: list[int]) -> tuple[int, int]:
+        stacks = [heights(i, w) for i, w in enumerate(tried)]
+        return sum(map(max, zip(*stacks, strict=True))), sum(map(sum, stacks))
+
+    best = cost(widths)
+    while True:
+        tries = [
+            [w + by if i == to else w - by if i == of else w for i, w in enumerate(widths)]
+            for to, of in permutations(range(len(widths)), 2)
+            for by in range(1, min(natural[to] - widths[to], widths[of] - floor[of]) + 1)
+        ]
+        found, tried = min(((cost(t), t) for t in tries), default=(best, widths))
+        if found >= best:
+            return widths
+        best, widths = found, tried
 
 
 def _height(text: str, column: Column, width: int) -> int:
+    """Lines that the text takes; a word that breaks where it has no joint counts as five more."""
     lines = _stack(text, column, width)
     return len(lines) + 5 * sum(1 for a, b in pairwise(lines) if _torn(a.strip(), b.strip(), text))
 

@@ -8,16 +8,17 @@ from functools import partial
 from gpuready.model.facts.compute import GpuRun
 from gpuready.model.fleet import each
 from gpuready.model.rule import Finding, Rule
-from gpuready.rules.verify._gpus import Probes, probe_of, where
+from gpuready.model.unknown import Unknown
+from gpuready.rules.verify._gpus import Agents, Probes, holders, probe_of, where
 
 
-def find(probes: Probes, chosen: tuple[str, ...]) -> Iterator[Finding]:
-    yield from each(chosen, partial(_find, probes))
+def find(probes: Probes, agents: Agents, chosen: tuple[str, ...]) -> Iterator[Finding]:
+    yield from each(chosen, partial(_find, probes, agents))
 
 
-def _find(probes: Probes, node: str) -> Iterator[Finding]:
+def _find(probes: Probes, agents: Agents, node: str) -> Iterator[Finding]:
     report = probe_of(probes, node)
-    if report.error:
+    if report.error and not _all_held(agents, node):
         yield Finding(
             at=f"node/{node}",
             says=report.error,
@@ -35,6 +36,15 @@ def _find(probes: Probes, node: str) -> Iterator[Finding]:
                 next="take the GPU out of use and run its vendor's diagnosis (dcgmi diag)",
                 nodes=(node,),
             )
+
+
+def _all_held(agents: Agents, node: str) -> bool:
+    """Whether it is known that no GPU was free: then that the probe could run nothing is no fault."""
+    report = agents.get(node)
+    if report is None or isinstance(report, Unknown) or isinstance(report.gpus, Unknown):
+        return False
+    known_held = [not isinstance(gpu.held_by, Unknown) and bool(holders(gpu)) for gpu in report.gpus]
+    return bool(known_held) and all(known_held)
 
 
 def _wrong(run: GpuRun) -> str:

@@ -1,0 +1,80 @@
+"""The dated data: every entry names its source, and the questions are answered from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuready.knowledge import gpus, nodes, plugins, versions
+
+
+def test_every_entry_names_a_source_that_is_there() -> None:
+    lists = (
+        (plugins.DATA, (*plugins.DATA.images, *plugins.DATA.not_gpus, *plugins.DATA.observers)),
+        (nodes.DATA, (*nodes.DATA.managed, *nodes.DATA.pools, *nodes.DATA.gitops)),
+    )
+    assert [e for data, entries in lists for e in entries if e.source not in data.sources] == []
+    models = gpus.DATA.gpus.values()
+    assert {source for model in models for source in model.sources} <= set(gpus.DATA.sources)
+
+
+@pytest.mark.parametrize(
+    ("device_id", "name"),
+    [("2330", "H100 SXM5 80GB"), ("1EB8", "Tesla T4"), ("beef", "10de:beef")],
+)
+def test_a_gpu_is_named_by_its_pci_id(device_id: str, name: str) -> None:
+    assert gpus.name(device_id) == name
+
+
+def test_ids_are_four_hex_digits() -> None:
+    assert [i for i in gpus.DATA.gpus if len(i) != 4 or set(i) - set("0123456789abcdef")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("v1.34.4", (1, 34)),
+        ("v1.29.3-gke.1282000", (1, 29)),
+        ("1.31+", (1, 31)),
+        ("v2.0.0", (2, 0)),
+        ("", None),
+        ("v1", None),
+        ("latest", None),
+        ("v1.99999", None),
+    ],
+)
+def test_versions_are_read_as_kubernetes_writes_them(text: str, version: tuple[int, int] | None) -> None:
+    assert versions.parse(text) == version
+
+
+def test_the_window_is_in_order() -> None:
+    window = versions.WINDOW
+    assert window.oldest_api < window.oldest_node < window.newest
+
+
+@pytest.mark.parametrize(
+    ("images", "words", "serves"),
+    [
+        (["nvcr.io/nvidia/k8s-device-plugin:v0.17.4"], [], True),
+        (["gke.gcr.io/nvidia-gpu-device-plugin@sha256:0123"], [], True),
+        (["registry:5000/plugin"], ["nvidia-device-plugin-daemonset"], True),
+        (["registry:5000/plugin"], ["--resource=nvidia.com/gpu"], True),
+        (["rocm/k8s-device-plugin:1.31"], ["amdgpu-device-plugin"], False),
+        (["intel/intel-gpu-plugin:0.32"], ["intel-gpu-plugin"], False),
+        (["nvcr.io/nvidia/mellanox/sriov-network-device-plugin:v3.9"], ["sriov-device-plugin"], False),
+        ([], [], False),
+    ],
+)
+def test_who_serves_gpus(images: list[str], words: list[str], serves: bool) -> None:
+    assert plugins.serves_gpus(images, words) is serves
+
+
+@pytest.mark.parametrize(
+    ("images", "observes"),
+    [
+        (["nvcr.io/nvidia/k8s/dcgm-exporter:4.5.3"], True),
+        (["nvcr.io/nvidia/k8s/dcgm-exporter:4.5.3", "ml/train:7"], False),
+        ([], False),
+    ],
+)
+def test_who_only_observes(images: list[str], observes: bool) -> None:
+    assert plugins.only_observes(images) is observes
