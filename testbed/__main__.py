@@ -11,6 +11,7 @@ from testbed import pki
 from testbed.binaries import KUBERNETES, Binaries, cache
 from testbed.cluster import Testbed, destroy
 from testbed.errors import TestbedError
+from testbed.pack import pack
 from testbed.settings import DRIVER_ROOT
 
 STARTED = time.monotonic()
@@ -67,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("down", help="end it and remove all of it, also after a crash")
     keys = verbs.add_parser("pki", help="make keys and certificates only")
     keys.add_argument("folder", type=Path)
+    archive = verbs.add_parser("pack", help="one archive of all that a machine without network needs (10 minutes)")
+    archive.add_argument("target", type=Path)
+    archive.add_argument("--kubernetes", default=KUBERNETES, metavar="X.Y.Z", help="version (default: %(default)s)")
     return parser
 
 
@@ -87,7 +91,8 @@ def _up(args: argparse.Namespace) -> int:
         f"{args.nodes} node(s) of Kubernetes {args.kubernetes} Ready; registry {testbed.registry}; "
         f"kubeconfig {testbed.kubeconfig}"
     )
-    say("run commands inside: python -m testbed exec -- kubectl get nodes")
+    named = "" if args.name == "default" else f"--name {args.name} "
+    say(f"run commands inside: python -m testbed {named}exec -- kubectl get nodes")
     return 0
 
 
@@ -149,7 +154,13 @@ def _pki(args: argparse.Namespace) -> int:
     return 0
 
 
+def _pack(args: argparse.Namespace) -> int:
+    pack(Binaries(cache(), args.kubernetes), args.target, say)
+    return 0
+
+
 VERBS = {
+    "pack": _pack,
     "up": _up,
     "exec": _exec,
     "status": _status,

@@ -20,16 +20,16 @@ from testbed.errors import TestbedError
 KUBERNETES = "1.34.4"
 CONTAINERD = "2.2.9"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
-CONTAINERD_BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr")
+CONTAINERD_BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr")  # ctr is for people: nothing needs it
 PACKAGED = {"runc": "runc", "busybox": "busybox-static", "docker-registry": "docker-registry"}  # binary: Debian package
 CNI_PLUGINS = ("bridge", "host-local", "loopback")
 CNI_PACKAGE = "containernetworking-plugins"
 STAGING = (
     "api apiextensions-apiserver apimachinery apiserver cli-runtime client-go cloud-provider cluster-bootstrap "
-    "code-generator component-base component-helpers controller-manager cri-api cri-client cri-streaming csi- "
-    "translation-lib dynamic-resource-allocation endpointslice externaljwt kms kube-aggregator kube- "
-    "controller-manager kube-proxy kube-scheduler kubectl kubelet metrics mount-utils pod-security-admission "
-    "sample-apiserver sample-cli-plugin sample-controller streaming "
+    "code-generator component-base component-helpers controller-manager cri-api cri-client cri-streaming "
+    "csi-translation-lib dynamic-resource-allocation endpointslice externaljwt kms kube-aggregator "
+    "kube-controller-manager kube-proxy kube-scheduler kubectl kubelet metrics mount-utils "
+    "pod-security-admission sample-apiserver sample-cli-plugin sample-controller streaming "
 )  # names of the staging modules, separated by spaces
 WORK = "build-"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -56,13 +56,10 @@ class Binaries:
 
     def environment(self) -> dict[str, str]:
         """What every process of the testbed gets, and nothing else: no proxy, no locale, no secrets of the caller."""
-        env = {"PATH": f"{self.kube}:{self.root}/bin:{SYSTEM_PATH}", "HOME": "/root"}
-        if (self.root / "lib").is_dir():
-            env["LD_LIBRARY_PATH"] = f"{self.root}/lib"
-        return env
+        return {"PATH": f"{self.kube}:{self.root}/bin:{SYSTEM_PATH}", "HOME": "/root"}
 
     def needed(self) -> list[Path]:
-        files = [self.root / "bin" / name for name in (*CONTAINERD_BINARIES, *PACKAGED)]
+        files = [self.root / "bin" / name for name in (*CONTAINERD_BINARIES[:2], *PACKAGED)]
         files += [self.root / "cni" / name for name in CNI_PLUGINS]
         return [*files, self.kube / "kube", *(self.kube / name for name in COMPONENTS)]
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from testbed.errors import TestbedError
@@ -23,7 +24,8 @@ def create(name: str) -> None:
     if (ROOT / "cgroup.controllers").exists():
         for folder in (ROOT, ROOT / name):
             for controller in (folder / "cgroup.controllers").read_text().split():
-                (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+                with suppress(OSError):  # one that may not be handed down; the kubelet says which it lacks
+                    (folder / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def members(name: str) -> set[int]:

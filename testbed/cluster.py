@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from testbed import cgroups, images, network, pki
-from testbed.binaries import KUBERNETES, cache
+from testbed.binaries import KUBERNETES, SYSTEM_PATH, cache
 from testbed.controlplane import REGISTRY, ControlPlane
 from testbed.errors import TestbedError
 from testbed.node import Node
@@ -215,7 +215,7 @@ class Testbed:
     def environment(self) -> dict[str, str]:
         """What a command inside gets on top of, or in place of, the caller's environment."""
         mine = self.settings.files().environment()
-        path = f"{self.settings.files().kube}:{self.settings.binaries}/bin:{os.environ.get('PATH', '')}"
+        path = f"{self.settings.files().kube}:{self.settings.binaries}/bin:{os.environ.get('PATH', '')}:{SYSTEM_PATH}"
         return {
             **mine,
             "PATH": path,

@@ -1,6 +1,8 @@
 """A node: its namespaces, its containerd and its kubelet."""
 
+import http.client
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from testbed.controlplane import ControlPlane
 from testbed.errors import TestbedError
 from testbed.gpus import node_mounts
 from testbed.settings import NodeGpus, Settings
-from testbed.space import Space, wait_for
+from testbed.space import Space, network_of, wait_for
 
 PLUGINS = "var/lib/kubelet/device-plugins"
 
@@ -65,7 +67,6 @@ class Node:
         if self.settings.gpus.get(self.name, NodeGpus()).driver_root == "/":
             self.run(["ldconfig"], check=True)
 
-    @property
     def replayed(self) -> replay.ReplayedNode:
         """The GPUs that this node replays, to read them and to change their answers; TestbedError when it has none."""
         if not self.settings.replay(self.name).exists():
@@ -110,10 +111,15 @@ class Node:
         for _ in wait_for(
             f"{self.name}: containerd answers; log: {self.settings.state}/log/{self.name}.containerd.log", 60
         ):
-            if self.run(["ctr", "version"], capture_output=True).returncode == 0:
+            if self._answers(self.root / nodeconfig.SOCKET.lstrip("/")):
                 return
             if self.space.process("containerd") is None:
                 raise TestbedError(f"{self.name}: containerd ended: {self.space.last_words('containerd')}")
+
+    @staticmethod
+    def _answers(path: Path) -> bool:
+        with socket.socket(socket.AF_UNIX) as connection:
+            return connection.connect_ex(str(path)) == 0
 
     def stop_containerd(self) -> None:
         """SIGKILL; containers live on under their shims."""
@@ -126,15 +132,24 @@ class Node:
             flags = ["--kubeconfig=/etc/kubernetes/kubelet.conf", "--config=/var/lib/kubelet/config.yaml"]
             flags += [f"--hostname-override={self.name}", f"--node-ip={self.address}"]
             self.space.spawn("kubelet", ["kubelet", *flags], self.settings.files().environment())
-        probe = ["busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:10248/healthz"]
         for _ in wait_for(
             f"{self.name}: the kubelet serves; log: {self.settings.state}/log/{self.name}.kubelet.log", 60
         ):
-            healthy = self.run(probe, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout == b"ok"
-            if healthy and (self.root / PLUGINS / "kubelet.sock").exists():
+            if self._kubelet_healthy() and (self.root / PLUGINS / "kubelet.sock").exists():
                 return
             if self.space.process("kubelet") is None:
                 raise TestbedError(f"{self.name}: the kubelet ended: {self.space.last_words('kubelet')}")
+
+    def _kubelet_healthy(self) -> bool:
+        with network_of(self.space.pid()):
+            connection = http.client.HTTPConnection("127.0.0.1", 10248, timeout=5)
+            try:
+                connection.request("GET", "/healthz")
+                return connection.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
+                return False
+            finally:
+                connection.close()
 
     def stop_kubelet(self) -> None:
         """SIGKILL; pods live on."""

@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import hashlib
 import ipaddress
 import json
 import os
@@ -128,8 +129,9 @@ def create(folder: Path) -> None:
 
 
 def file_name(user: str, groups: Sequence[str] = ()) -> str:
-    """A file name for a user and groups, distinct enough and without a path separator."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "+".join((user, *groups)))
+    """A readable file name for a user and groups, another for every other user and groups."""
+    exact = hashlib.sha256("\0".join((user, *groups)).encode()).hexdigest()[:8]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", user)[:60] + "-" + exact
 
 
 def client(folder: Path, user: str, groups: Sequence[str] = (), lifetime: datetime.timedelta = YEAR) -> str:

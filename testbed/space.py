@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.binaries import SYSTEM_PATH
 from testbed.errors import TestbedError
 from testbed.process import Process, arguments, namespace, pid_in_namespace, running
 
@@ -36,7 +37,13 @@ class Space:
         enter = outer.enter() if outer else []
         argv = [*enter, os.path.realpath(sys.executable), "-I", "-S", str(INIT), str(self.state), self.name]
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True, cwd="/"
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+            cwd="/",
+            env={"PATH": SYSTEM_PATH},
         )
         if done.returncode != 0:
             raise TestbedError(

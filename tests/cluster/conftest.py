@@ -1,6 +1,8 @@
 """Cluster tests run in a testbed: python -m testbed up; python -m testbed exec -- python -m pytest tests/cluster."""
 
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the package `testbed` is beside the tests and not installed
 
 from testbed import Testbed, TestbedError
+from tests.cluster.product import GPUREADY, Gpuready
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,24 @@ def testbed() -> Testbed:
         return Testbed.attach()
     except TestbedError as error:
         pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def image(testbed: Testbed) -> str:
+    """The image of this very tree, pushed to the testbed's registry, by digest."""
+    done = subprocess.run(
+        [GPUREADY, "image", "push", "--plain-http", f"{testbed.registry}/gpuready:test"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def admin(testbed: Testbed, image: str, tmp_path: Path) -> Iterator[Gpuready]:
+    """gpuready as cluster-admin in an empty folder; afterwards nothing of gpuready is left in the cluster."""
+    product = Gpuready(testbed, tmp_path, image, testbed.kubeconfig)
+    yield product
+    if product.run("uninstall", "--yes").returncode != 0:
+        product.run("apply", "--undo", "--yes")
+        product.run("uninstall", "--yes")
+    testbed.kubectl("delete", "ns", "gpuready-system", "--ignore-not-found")

@@ -45,7 +45,7 @@ def traces() -> dict[str, object]:
     }
     files = [sorted(path for path, _, _ in os.walk(folder)) for folder in WRITTEN_BY_NODES]
     files.append([name for name in os.listdir("/dev") if name.startswith("nvidia")])
-    pids = [pid for pid in running() if any(f"testbed/run/{NAME}" in word for word in arguments(pid))]
+    pids = [pid for pid in running() if any(str(state_folder(NAME)) in word for word in arguments(pid))]
     named = sorted(os.listdir("/run/netns")) if Path("/run/netns").exists() else []
     return {
         "mounts": mounts,

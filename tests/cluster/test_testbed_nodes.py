@@ -1,15 +1,17 @@
 """What the other cluster tests rely on: a testbed's nodes are nodes, apart from each other, and can be commanded."""
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from testbed import Node, Testbed
+from testbed import Node, Testbed, TestbedError
 from testbed.cluster import BUSYBOX
 from testbed.settings import NodeGpus
+from testbed.space import network_of
 
 pytestmark = pytest.mark.cluster
 
@@ -163,6 +165,32 @@ def test_a_stopped_part_of_a_node_is_gone_and_comes_back(testbed: Testbed, part:
     assert after.pid != before.pid
 
 
+def test_a_stopped_api_refuses_and_comes_back_with_its_objects(testbed: Testbed) -> None:
+    before = testbed.kubectl("get", "nodes", "-o", "name")
+    testbed.stop_api()
+    try:
+        with pytest.raises(TestbedError, match=r"192\.0\.2\.10:443 was refused"):
+            testbed.kubectl("get", "nodes")
+    finally:
+        testbed.start_api()
+    assert testbed.kubectl("get", "nodes", "-o", "name") == before
+
+
+def test_a_node_whose_cable_is_pulled_reaches_nothing_until_it_is_plugged(testbed: Testbed) -> None:
+    node = testbed.nodes[0]
+    host, port = testbed.registry.split(":")
+    reached = {}
+    for when, plugged in (("before", True), ("pulled", False), ("after", True)):
+        node.set_cable(plugged=plugged)
+        with network_of(node.space.pid()):
+            try:
+                socket.create_connection((host, int(port)), timeout=3).close()
+                reached[when] = True
+            except OSError:
+                reached[when] = False
+    assert reached == {"before": True, "pulled": False, "after": True}
+
+
 def state(testbed: Testbed) -> dict[str, object]:
     """Objects without what every kubelet changes by itself."""
     found: dict[str, object] = {}
@@ -254,7 +282,7 @@ def test_a_node_powered_on_again_has_the_replayed_gpu_under_its_driver_root_and_
         seen = node.run(
             [f"{programs}/nvidia-smi", "-L"], capture_output=True, text=True, env={"LD_LIBRARY_PATH": libraries}
         )
-        (gpu,) = node.replayed.gpus
+        (gpu,) = node.replayed().gpus
         assert (seen.returncode, seen.stdout) == (0, f"GPU 0: {gpu['name']} (UUID: {gpu['uuid']})\n")
         devices = sorted(
             str(path.relative_to(node.root)) for path in (node.root / "dev").glob("nvidia*") if path.is_char_device()
@@ -266,7 +294,7 @@ def test_a_node_powered_on_again_has_the_replayed_gpu_under_its_driver_root_and_
             "dev/nvidia0",
             "dev/nvidiactl",
         ]
-        assert (node.root / "sys/module/nvidia/version").read_text().strip() == node.replayed.driver_version
+        assert (node.root / "sys/module/nvidia/version").read_text().strip() == node.replayed().driver_version
     finally:
         node.power_off()
         node.power_on(had)

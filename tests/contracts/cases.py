@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import yaml
 
-from contracts.facts import BadFacts, build, merge
 from gpuready.engine import catalog
 from gpuready.model.rule import Finding, Rule
+
+from .facts import BadFacts, build, merge_facts
 
 
 class RawFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +63,7 @@ def cases_of(rule: Rule) -> tuple[Case, ...]:
 
 def _case(rule: Rule, base: Mapping[str, Any], raw: RawCase) -> Case:
     try:
-        facts = build(merge(base, raw.facts))
+        facts = build(merge_facts(base, raw.facts))
     except BadFacts as error:
         raise BadFacts(f"{rule.id}: {raw.case}: {error}") from error
     findings = tuple(Finding(**msgspec.structs.asdict(finding)) for finding in raw.findings)

@@ -42,15 +42,22 @@ class BadFacts(Exception):
 def build(raw: Mapping[str, Any]) -> dict[str, Any]:
     """All fact families; those that `raw` leaves out are the healthy ones of defaults.yaml."""
     _known_names("fact", raw, KINDS, "")
-    merged = merge(DEFAULTS["facts"], raw)
+    merged = merge_facts(DEFAULTS["facts"], raw)
     return {name: convert(Union[kind, Unknown], merged[name], name) for name, kind in KINDS.items()}  # noqa: UP007
 
 
-def merge(base: Any, change: Any) -> Any:
-    """Mappings are merged key by key, everything else is replaced; `{unknown: ...}` replaces what it stands for."""
-    if not isinstance(base, Mapping) or not isinstance(change, Mapping) or "unknown" in change or "unknown" in base:
+def merge_facts(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Family by family: what `change` does not name stays as it is in `base`."""
+    return {**base, **{name: _merge(base.get(name), value) for name, value in change.items()}}
+
+
+def _merge(base: Any, change: Any) -> Any:
+    """Mappings are merged key by key, everything else is replaced; so is what an empty mapping or an Unknown meets."""
+    if not (isinstance(base, Mapping) and isinstance(change, Mapping)) or not change:
         return change
-    return {**base, **{key: merge(base.get(key), value) for key, value in change.items()}}
+    if "unknown" in base or "unknown" in change:
+        return change
+    return {**base, **{key: _merge(base.get(key), value) for key, value in change.items()}}
 
 
 def convert(kind: Any, value: Any, path: str) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.cases import Case, all_cases
 from gpuready.engine.judge import judge_rule
 from gpuready.model.rule import Verdict
+
+from .cases import Case, all_cases
 
 
 @pytest.mark.parametrize("case", all_cases(), ids=str)

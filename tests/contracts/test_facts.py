@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from contracts.facts import BadFacts, build, hidings
 from gpuready.model.facts.cluster import Taint
 from gpuready.model.unknown import Unknown
+
+from .facts import BadFacts, build, hidings
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from contracts.cases import Case, all_cases, cases_of
-from contracts.facts import build, hidings
 from gpuready.engine import catalog
 from gpuready.engine.judge import judge_rule
 from gpuready.model.rule import Rule
+
+from .cases import Case, all_cases, cases_of
+from .facts import build, hidings
 
 RULES = catalog.all_rules()
 CASES = all_cases()

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from contracts.facts import build
-from gpuready.engine.verdicts import GpuVerdict, exit_code, gpu_verdicts
+from gpuready.engine.verdicts import gpu_verdicts
 
-Row = tuple[str, str, str, str, str, str, bool, float]
+from .facts import build
+
+Row = tuple[str, str, str, str, str, str, bool, float | None]
 
 
 def table(raw: dict[str, Any]) -> list[Row]:
@@ -47,7 +48,7 @@ CASES: list[tuple[str, dict[str, Any], list[Row]]] = [
         agent({}, {"uuid": "GPU-91bc", "held_by": HELD}),
         [
             ("gpu-1", "GPU-3f2a", "pass", "pass", "PASS", "", False, 2.8),
-            ("gpu-1", "GPU-91bc", "-", "-", "UNDETERMINED", "held by ml/cuda-vectoradd", False, 0.0),
+            ("gpu-1", "GPU-91bc", "-", "-", "UNDETERMINED", "held by ml/cuda-vectoradd", False, None),
         ],
     ),
     (
@@ -55,7 +56,7 @@ CASES: list[tuple[str, dict[str, Any], list[Row]]] = [
         agent({}, {"uuid": "GPU-77d0", "health": "failed", "reason": XID}),
         [
             ("gpu-1", "GPU-3f2a", "pass", "pass", "PASS", "", False, 2.8),
-            ("gpu-1", "GPU-77d0", "fail", "-", "FAIL", XID, False, 0.0),
+            ("gpu-1", "GPU-77d0", "fail", "-", "FAIL", XID, False, None),
         ],
     ),
     (
@@ -82,7 +83,7 @@ CASES: list[tuple[str, dict[str, Any], list[Row]]] = [
     (
         "a probe that was never scheduled leaves its GPU undetermined",
         {"probes": {"gpu-1": PENDING}},
-        [("gpu-1", "GPU-3f2a", "-", "-", "UNDETERMINED", PENDING["unknown"], False, 0.0)],
+        [("gpu-1", "GPU-3f2a", "-", "-", "UNDETERMINED", PENDING["unknown"], False, None)],
     ),
     (
         "a GPU that computed right and whose health is not known is undetermined",
@@ -97,19 +98,19 @@ CASES: list[tuple[str, dict[str, Any], list[Row]]] = [
     (
         "a node of which nothing is known has one row",
         {"agents": {"gpu-1": {"unknown": "agent does not answer"}}, "probes": {"gpu-1": PENDING}},
-        [("gpu-1", "?", "-", "-", "UNDETERMINED", "agent does not answer", False, 0.0)],
+        [("gpu-1", "?", "-", "-", "UNDETERMINED", "agent does not answer", False, None)],
     ),
     (
         "a node without any GPU fails",
         agent() | probe(),
-        [("gpu-1", "?", "-", "-", "FAIL", "the agent finds no GPU on this node", False, 0.0)],
+        [("gpu-1", "?", "-", "-", "FAIL", "the agent finds no GPU on this node", False, None)],
     ),
     (
         "a probe that could run nothing fails every GPU that was free",
         agent({}, {"uuid": "GPU-91bc", "held_by": HELD}) | probe(error="cuInit: CUDA_ERROR_NO_DEVICE (100)"),
         [
-            ("gpu-1", "GPU-3f2a", "fail", "fail", "FAIL", "cuInit: CUDA_ERROR_NO_DEVICE (100)", False, 0.0),
-            ("gpu-1", "GPU-91bc", "-", "-", "UNDETERMINED", "held by ml/cuda-vectoradd", False, 0.0),
+            ("gpu-1", "GPU-3f2a", "fail", "fail", "FAIL", "cuInit: CUDA_ERROR_NO_DEVICE (100)", False, None),
+            ("gpu-1", "GPU-91bc", "-", "-", "UNDETERMINED", "held by ml/cuda-vectoradd", False, None),
         ],
     ),
     (
@@ -117,7 +118,7 @@ CASES: list[tuple[str, dict[str, Any], list[Row]]] = [
         {"chosen": ["gpu-2", "gpu-1"]},
         [
             ("gpu-1", "GPU-3f2a", "pass", "pass", "PASS", "", False, 2.8),
-            ("gpu-2", "?", "-", "-", "UNDETERMINED", "the agent was not asked", False, 0.0),
+            ("gpu-2", "?", "-", "-", "UNDETERMINED", "the agent was not asked", False, None),
         ],
     ),
 ]
@@ -126,17 +127,3 @@ CASES: list[tuple[str, dict[str, Any], list[Row]]] = [
 @pytest.mark.parametrize(("facts", "rows"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_the_table(facts: dict[str, Any], rows: list[Row]) -> None:
     assert table(facts) == rows
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "code"),
-    [
-        (("PASS", "PASS"), 0),
-        (("PASS", "FAIL", "UNDETERMINED"), 2),
-        (("PASS", "UNDETERMINED"), 3),
-        ((), 3),
-    ],
-)
-def test_the_exit_code(verdicts: tuple[Any, ...], code: int) -> None:
-    rows = [GpuVerdict(node="n", uuid="u", scheduled="-", computed="-", verdict=verdict) for verdict in verdicts]
-    assert exit_code(rows) == code

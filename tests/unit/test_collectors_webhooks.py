@@ -12,13 +12,12 @@ from gpuready.model.facts.cluster import (
 )
 
 POD_RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "*"}
-IN_OURS = {
-    "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["gpuready-system"]}]
-}
-NOT_OURS = {
-    "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["gpuready-system"]}]
-}
+NAME = "kubernetes.io/metadata.name"
 HOOKS = "/apis/admissionregistration.k8s.io/v1/{}webhookconfigurations"
+
+
+def where(key: str, operator: str, *values: str) -> dict[str, Any]:
+    return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
 
 
 @pytest.mark.parametrize(

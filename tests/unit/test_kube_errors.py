@@ -265,11 +265,66 @@ CASES: list[tuple[str, int, str, str, Target, type[ApiError], str, str]] = [
         "another object of that name",
         409,
         "Conflict",
-        'Operation cannot be fulfilled on pods "p": Precondition failed: UID in precondition: a, UID in object meta: b',
+        'Operation cannot be fulfilled on Pod "p": the UID in the precondition (a) does not match the UID in record '
+        "(b). The object might have been deleted and then recreated",
         Target("delete", "pods", "p", "ns"),
         Conflict,
-        "pods/p in namespace ns is not the one that was read: it has been deleted and made again",
+        "pods/p in namespace ns is not the one that was read: it has been deleted since",
         "look at it and plan again",
+    ),
+    (
+        "an apply tied to an object that is not there",
+        409,
+        "Conflict",
+        'Operation cannot be fulfilled on nodes "n": uid mismatch: the provided object specified uid a, and no '
+        "existing object was found",
+        Target("patch", "nodes", "n"),
+        Conflict,
+        "nodes/n is not the one that was read: it has been deleted since",
+        "look at it and plan again",
+    ),
+    (
+        "delete of an object that has changed",
+        409,
+        "Conflict",
+        'Operation cannot be fulfilled on Pod "p": the ResourceVersion in the precondition (1) does not match the '
+        "ResourceVersion in record (287). The object might have been modified",
+        Target("delete", "pods", "p", "ns"),
+        Conflict,
+        "pods/p in namespace ns has been changed by somebody else since it was read",
+        "run this again: it starts from the new state",
+    ),
+    (
+        "a JSON patch whose test fails",
+        422,
+        "Invalid",
+        "the server rejected our request due to an error in our request",
+        Target("patch", "nodes/status", "n"),
+        Invalid,
+        "nodes/n (status) is not as the patch expects it: one of its paths or tests does not fit",
+        "look at it and plan again",
+    ),
+    (
+        "an apply with a field that this version does not know",
+        500,
+        "",
+        "failed to create typed patch object (try/b; apps/v1, Kind=DaemonSet): .spec.nope: field not declared in "
+        "schema",
+        DS,
+        ApiError,
+        "the API server does not take this form of daemonsets.apps/agent in namespace gpuready-system: "
+        ".spec.nope: field not declared in schema",
+        "correct the field, or check the version of the cluster",
+    ),
+    (
+        "the log of a pod that is not there",
+        404,
+        "NotFound",
+        'pods "p" not found',
+        Target("get", "pods/log", "p", "ns"),
+        NotFound,
+        "pods/p in namespace ns is not there",
+        "",
     ),
     (
         "history that is gone",
@@ -339,7 +394,7 @@ def test_a_field_conflict_names_manager_and_field() -> None:
         "Conflict",
         DS,
         {"reason": reason, "message": 'conflict with "argocd-controller" using apps/v1', "field": ".spec.replicas"},
-        {"reason": reason, "message": 'conflict with "kubelet" with subresource "status" using v1', "field": ".status.x"},
+        {"reason": reason, "message": 'conflict with "kubelet" with subresource "status"', "field": ".status.x"},
         message="Apply failed with 2 conflicts",
     )  # fmt: skip
     assert isinstance(error, Conflict)
@@ -377,8 +432,7 @@ def test_a_patch_with_the_uid_of_another_object_is_a_conflict() -> None:
     error = refused(422, "Invalid", DS, cause)
     assert (type(error), error.what) == (
         Conflict,
-        "daemonsets.apps/agent in namespace gpuready-system is not the one that was read: "
-        "it has been deleted and made again",
+        "daemonsets.apps/agent in namespace gpuready-system is not the one that was read: it has been deleted since",
     )
 
 

@@ -476,7 +476,7 @@ def test_a_huge_answer_is_not_taken_in(client: Client, server: Server) -> None:
     server.replies = [Answer(200, gzip.compress(bytes(70 << 20)), {"Content-Encoding": "gzip"})]
     with pytest.raises(ApiError) as caught:
         client.proxy_get("ns", "p", 1)
-    assert caught.value.what == "the answer about pods/proxy/p in namespace ns is larger than 64 MiB"
+    assert caught.value.what == "the answer about pods/p (proxy) in namespace ns is larger than 64 MiB"
 
 
 def test_a_huge_refusal_is_cut_off(client: Client, server: Server) -> None:
@@ -561,7 +561,7 @@ def test_a_restart_of_the_api_server_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_conflict_keeps_its_class_over_the_wire(client: Client, server: Server) -> None:
     server.replies = [status(409, "Conflict", "Precondition failed: UID in precondition: a, UID in object meta: b")]
-    with pytest.raises(Conflict, match="deleted and made again"):
+    with pytest.raises(Conflict, match="deleted since"):
         client.delete(POD, uid="a")
 
 

@@ -287,7 +287,7 @@ def listed(*objects: Json, version: str = "10") -> Answer:
 
 
 def ready(obj: Json | None) -> bool:
-    return bool(obj) and obj.get("ready") is True
+    return obj is not None and obj.get("ready") is True
 
 
 # sentence, answers in turn, what comes back, requests (watch: from which version)
@@ -323,20 +323,25 @@ WAITS: list[tuple[str, list[Reply], Json | None, list[str]]] = [
     ),
     (
         "history is gone: list again",
-        [listed(pod("p", 3)), stream(gone()), listed(pod("p", 30), version="30"),
+        [listed(pod("p", 3)), stream(gone(), cut=True), listed(pod("p", 30), version="30"),
          stream(event("MODIFIED", "p", 31, ready=True))],
         pod("p", 31, ready=True),
         ["list", "10", "list", "30"],
     ),
     (
         "history is gone, and it came true meanwhile",
-        [listed(pod("p", 3)), stream(gone()), listed(pod("p", 30, ready=True), version="30")],
+        [listed(pod("p", 3)), stream(gone(), cut=True), listed(pod("p", 30, ready=True), version="30")],
         pod("p", 30, ready=True),
         ["list", "10", "list"],
     ),
     (
         "the API server starts and cannot list yet",
-        [listed(pod("p", 3)), stream(gone()), status(500, "InternalError", "not yet"), listed(pod("p", 9, ready=True))],
+        [
+            listed(pod("p", 3)),
+            stream(gone(), cut=True),
+            status(500, "InternalError", "not yet"),
+            listed(pod("p", 9, ready=True)),
+        ],
         pod("p", 9, ready=True),
         ["list", "10", "list", "list"],
     ),

@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +49,25 @@ def test_cuda_prints_a_report_and_succeeds_where_there_is_no_gpu() -> None:
     assert report["error"].startswith(("libcuda.so.1 cannot be loaded: ", "cuInit: "))
 
 
-def test_clean_removes_our_files_and_says_so(tmp_path: Path) -> None:
-    plugins, cdi = tmp_path / "var/lib/kubelet/device-plugins", tmp_path / "var/run/cdi"
+@pytest.fixture
+def host() -> Iterator[Path]:
+    """A host's tree with a path so short that a socket can have a name in it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_clean_removes_our_files_and_says_so(host: Path) -> None:
+    plugins, cdi = host / "var/lib/kubelet/device-plugins", host / "var/run/cdi"
     plugins.mkdir(parents=True)
     cdi.mkdir(parents=True)
     (cdi / "gpuready.dev-gpu.json").write_text("{}")
     (cdi / "other.json").write_text("{}")
     with socket.socket(socket.AF_UNIX) as left_behind:
-        os.chdir(plugins)  # the whole path may be longer than a socket's name can be
-        left_behind.bind("nvidia-gpu.sock")
+        left_behind.bind(str(plugins / "nvidia-gpu.sock"))
     removed = ["/var/run/cdi/gpuready.dev-gpu.json", "/var/lib/kubelet/device-plugins/nvidia-gpu.sock"]
-    assert probe("clean", f"--host-prefix={tmp_path}") == (0, [{"removed": removed, "left": []}], "")
+    assert probe("clean", f"--host-prefix={host}") == (0, [{"removed": removed, "left": []}], "")
     assert [path.name for path in (*plugins.iterdir(), *cdi.iterdir())] == ["other.json"]
-    assert probe("clean", f"--host-prefix={tmp_path}") == (0, [{"removed": [], "left": []}], "")
+    assert probe("clean", f"--host-prefix={host}") == (0, [{"removed": [], "left": []}], "")
 
 
 def test_clean_says_what_it_could_not_remove(tmp_path: Path) -> None:
@@ -71,13 +79,19 @@ def test_clean_says_what_it_could_not_remove(tmp_path: Path) -> None:
 
 WRONG_USAGE = {
     "no node": (["look"], "Missing option '--node'."),
-    "a node that is none": (["look", "--node=a b"], "Invalid value for '--node': 'a b' has characters that do not belong there"),
+    "a node that is none": (
+        ["look", "--node=a b"],
+        "Invalid value for '--node': 'a b' has characters that do not belong there",
+    ),
     "a nonce with a quote": (
         ["cuda", "--node=n", '--nonce="'],
         "Invalid value for '--nonce': '\"' has characters that do not belong there",
     ),
-    "fewer than no GPU": (["cuda", "--node=n", "--expect=-1"], "Invalid value for '--expect': -1 is not in the range 0<=x<=1024."),
-}  # fmt: skip
+    "fewer than no GPU": (
+        ["cuda", "--node=n", "--expect=-1"],
+        "Invalid value for '--expect': -1 is not in the range 0<=x<=1024.",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", WRONG_USAGE)

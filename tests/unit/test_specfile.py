@@ -298,6 +298,11 @@ def test_a_file_too_big(tmp_path: Path) -> None:
     assert said_of(path) == "PATH is larger than 1 MiB; name the spec, which is a small file"
 
 
+def test_a_file_that_fails_when_read() -> None:
+    """The memory of this process is a regular file whose beginning cannot be read."""
+    assert said_of(Path("/proc/self/mem")) == "PATH cannot be read: Input/output error; check the file system"
+
+
 def test_a_file_one_may_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "secret.yaml"
     path.touch(0)

@@ -142,21 +142,31 @@ SENTENCES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "",
         ),
         (
-            r"Precondition failed: UID in precondition",
-            "{target} is not the one that was read: it has been deleted and made again",
+            r"the UID in the precondition|Precondition failed: UID in precondition|uid mismatch: the provided object",
+            "{object} is not the one that was read: it has been deleted since",
             "look at it and plan again",
         ),
         (
-            r"the object has been modified; please apply your changes to the latest version",
-            "{target} has been changed by somebody else since it was read",
+            r"failed to create typed patch object \([^)]*\): (?P<why>.*)",
+            "the API server does not take this form of {target}: {why}",
+            "correct the field, or check the version of the cluster",
+        ),
+        (
+            r"the server rejected our request due to an error in our request",  # all that it says about a JSON patch
+            "{target} is not as the patch expects it: one of its paths or tests does not fit",
+            "look at it and plan again",
+        ),
+        (
+            r"the object has been modified; please apply your changes|the ResourceVersion in the precondition",
+            "{object} has been changed by somebody else since it was read",
             "run this again: it starts from the new state",
         ),
     )
 )
 
 BY_REASON: dict[str, tuple[str, str]] = {
-    "NotFound": ("{target} is not there", ""),
-    "AlreadyExists": ("{target} is there already", ""),
+    "NotFound": ("{object} is not there", ""),
+    "AlreadyExists": ("{object} is there already", ""),
     "Expired": ("the state of {resource} that was asked for is no longer kept", "list again"),
     "Gone": ("the state of {resource} that was asked for is no longer kept", "list again"),
     "TooManyRequests": ("the API server is overloaded: {message}", "wait a little and run this again"),
@@ -215,6 +225,7 @@ def _is_uid_mismatch(causes: tuple[Cause, ...], target: Target) -> bool:
 def _sentence(code: int, reason: str, message: str, causes: tuple[Cause, ...], target: Target) -> tuple[str, str]:
     known = {
         "target": str(target) if target.resource else "this",
+        "object": str(target._replace(resource=target.resource.partition("/")[0])) if target.name else "this",
         "resource": target.resource or "this",
         "verb_target": f"{target.verb} {target}".strip(),
         "message": message or "no message",
@@ -224,7 +235,7 @@ def _sentence(code: int, reason: str, message: str, causes: tuple[Cause, ...], t
         owned = ", ".join(f"{f.field} (owned by {f.manager})" for f in fields)
         return (f"{known['target']}: other field managers hold {owned}", "leave these fields to them, or force them")
     if _is_uid_mismatch(causes, target):
-        return f"{known['target']} is not the one that was read: it has been deleted and made again", "plan again"
+        return f"{known['object']} is not the one that was read: it has been deleted since", "look at it and plan again"
     for pattern, what, todo in SENTENCES:
         match = pattern.search(message)
         if match:

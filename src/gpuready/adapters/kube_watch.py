@@ -168,10 +168,11 @@ def follow(
                     if met(last):
                         return last
             return last
+        except Gone:  # history has been compacted, or began anew after a restore of the data store
+            transport.sleep(next(pauses))
         except ApiError as error:
-            # Gone: history has been compacted, or began anew after a restore of the data store
             pause = next(pauses)
-            if not (isinstance(error, Gone) or passes(error)) or transport.now() + pause >= deadline:
+            if not passes(error) or transport.now() + pause >= deadline:
                 raise
             transport.sleep(pause)
 

@@ -19,6 +19,12 @@ from gpuready.model.spec import GPUSetup
 Leaf = inspect.StrType | inspect.IntType | inspect.LiteralType
 
 
+@cache
+def model() -> inspect.Type:
+    """The types of GPUSetup; to take them apart costs as much as reading a spec."""
+    return inspect.type_info(GPUSetup)
+
+
 def check(node: Node, kind: inspect.Type, path: str = "") -> Iterator[Problem]:
     """What is wrong with `node`, in the order of the document. `path` is as in spec.nodes.names[0]."""
     kind, must = unwrap(kind)
@@ -89,7 +95,7 @@ def _unknown_field(key: str, known: tuple[str, ...], path: str) -> str:
 def _paths_of_fields() -> dict[str, list[str]]:
     """Of each field's name in GPUSetup the places where it can be, outermost first."""
     found: dict[str, list[str]] = {}
-    todo: list[tuple[str, inspect.Type]] = [("", inspect.type_info(GPUSetup))]
+    todo: list[tuple[str, inspect.Type]] = [("", model())]
     for path, kind in todo:
         kind, _ = unwrap(kind)
         if isinstance(kind, inspect.StructType):

@@ -11,7 +11,7 @@ import yaml
 from msgspec import inspect
 
 from gpuready.adapters.kube_words import clean
-from gpuready.adapters.specfile_check import unwrap
+from gpuready.adapters.specfile_check import model, unwrap
 from gpuready.adapters.specfile_load import SpecError, load
 from gpuready.model.spec import GPUSetup
 
@@ -32,7 +32,7 @@ def dump(setup: GPUSetup, evidence: Mapping[str, str]) -> str:
     writer = _Writer(evidence)
     for words in HEAD:
         writer.comment(words, "")
-    writer.fields(setup, inspect.type_info(GPUSetup), "", "")
+    writer.fields(setup, model(), "", "")
     writer.leftovers()
     text = "\n".join(writer.lines).rstrip() + "\n"
     if load(text, "the new spec") != setup:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from gpuready.adapters.kube_words import clean
-from gpuready.adapters.specfile_check import check, did_you_mean
+from gpuready.adapters.specfile_check import check, did_you_mean, model
 from gpuready.adapters.specfile_meaning import contradictions, stranger
 from gpuready.adapters.yamlfile import MAX_BYTES, Mapping, Node, NotYaml, Place, Problem, parse, plain
 from gpuready.model.errors import UserError
@@ -85,7 +85,7 @@ def _faults(root: Node) -> Iterator[Problem]:
     if not isinstance(root, Mapping):
         yield Problem(root.place, f"expected a {KIND} of {API_VERSION}: fields apiVersion, kind, metadata, spec")
         return
-    yield from check(root, msgspec.inspect.type_info(GPUSetup))
+    yield from check(root, model())
     yield from contradictions(root)
 
 

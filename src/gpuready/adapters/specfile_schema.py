@@ -20,7 +20,8 @@ def schema() -> dict[str, Any]:
             if name not in part["required"]:
                 part["properties"][name] = _or_null(field)
     root = parts.pop(KIND)
-    return {"$schema": DRAFT, "$id": ID, **root, "title": f"{KIND} {API_VERSION}", "definitions": parts}
+    whole = {"$schema": DRAFT, "$id": ID, **root, "title": f"{KIND} {API_VERSION}", "definitions": parts}
+    return msgspec.json.decode(msgspec.json.encode(whole), type=dict[str, Any])  # defaults are tuples still
 
 
 def _or_null(field: dict[str, Any]) -> dict[str, Any]:

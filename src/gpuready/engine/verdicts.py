@@ -6,7 +6,6 @@ Each gate is judged once for every GPU, over the reports cut down to that GPU.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
 import msgspec
 
@@ -16,24 +15,10 @@ from gpuready.model.facts.agent import AgentReport
 from gpuready.model.facts.compute import ComputeReport, GpuRun
 from gpuready.model.rule import Verdict
 from gpuready.model.unknown import Unknown
+from gpuready.model.verdict import GpuResult, GpuVerdict, Part
 
 Probe = ComputeReport | Unknown
 Agent = AgentReport | Unknown
-Mark = Literal["pass", "fail", "-"]
-
-ALL_PASS, FAILED, UNDETERMINED = 0, 2, 3  # exit codes
-
-
-class GpuVerdict(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    node: str
-    uuid: str  # "?": the node's GPUs are not known
-    scheduled: Mark
-    computed: Mark
-    verdict: Literal["PASS", "FAIL", "UNDETERMINED"]
-    note: str = ""
-    replayed: bool = False
-    seconds: float = 0.0
-    gates: tuple[Verdict, ...] = ()
 
 
 def gpu_verdicts(
@@ -46,14 +31,6 @@ def gpu_verdicts(
         agent = agents.get(node, Unknown("the agent was not asked"))
         rows += [_row(node, uuid, probe, agent, nonce) for uuid in _uuids(probe, agent)]
     return tuple(rows)
-
-
-def exit_code(rows: Iterable[GpuVerdict]) -> int:
-    """0 all pass; 2 one failed; 3 none failed and something is undetermined, or there was nothing to prove."""
-    verdicts = {row.verdict for row in rows}
-    if "FAIL" in verdicts:
-        return FAILED
-    return ALL_PASS if verdicts == {"PASS"} else UNDETERMINED
 
 
 def _uuids(probe: Probe, agent: Agent) -> list[str]:
@@ -79,8 +56,7 @@ def _row(node: str, uuid: str, probe: Probe, agent: Agent, nonce: str) -> GpuVer
         verdict=_verdict(gates, run),
         note=_note(gates),
         replayed=any(not isinstance(report, Unknown) and report.replayed for report in (probe, agent)),
-        seconds=run.seconds if run else 0.0,
-        gates=gates,
+        seconds=run.seconds if run else None,
     )
 
 
@@ -100,14 +76,14 @@ def _run(uuid: str, probe: Probe) -> GpuRun | None:
     return None if isinstance(probe, Unknown) else next((r for r in probe.gpus if r.uuid == uuid), None)
 
 
-def _mark(gates: Iterable[Verdict], rule: str, run: GpuRun | None) -> Mark:
+def _mark(gates: Iterable[Verdict], rule: str, run: GpuRun | None) -> Part:
     status = next(gate.status for gate in gates if gate.rule == rule)
     if status == "found":
         return "fail"
     return "pass" if status == "pass" and run else "-"
 
 
-def _verdict(gates: Iterable[Verdict], run: GpuRun | None) -> Literal["PASS", "FAIL", "UNDETERMINED"]:
+def _verdict(gates: Iterable[Verdict], run: GpuRun | None) -> GpuResult:
     statuses = {gate.status for gate in gates}
     if "found" in statuses:
         return "FAIL"
@@ -115,6 +91,7 @@ def _verdict(gates: Iterable[Verdict], run: GpuRun | None) -> Literal["PASS", "F
 
 
 def _note(gates: tuple[Verdict, ...]) -> str:
-    """The first thing that was found, else the first that could not be known."""
+    """The first thing that was found, else the first that could not be known; the GPU's health before the rest."""
+    gates = tuple(sorted(gates, key=lambda gate: gate.rule != "gpu-healthy"))
     found = [finding.says for gate in gates for finding in gate.findings]
     return next(iter([*found, *(gate.missing for gate in gates if gate.missing)]), "")

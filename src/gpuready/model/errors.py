@@ -1,6 +1,6 @@
 """What reaches a user when something cannot go on: what is so and where, and what to do next."""
 
-# ruff: noqa: N818 -- the classes carry the API's own reason words
+
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class Target(NamedTuple):
     namespace: str = ""
 
     def __str__(self) -> str:
-        one = f"{self.resource}/{self.name}" if self.name else self.resource
+        kind, slash, sub = self.resource.partition("/") if self.name else (self.resource, "", "")
+        one = f"{kind}/{self.name}" if self.name else kind
+        one += f" ({sub})" if slash else ""
         return f"{one} in namespace {self.namespace}" if self.namespace else one
 
 

@@ -47,6 +47,10 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 def judged(before: View, scan: Scan, faults: Mapping[str, Fault], now: float) -> View:
     """`faults` are those that an earlier agent of this node left; they count for GPUs seen for the first time."""
     gpus = {gpu.uuid: gpu for gpu in (*before.gpus, *scan.snapshot.gpus)}
+    described = {gpu.uuid for gpu in scan.snapshot.gpus}
+    vanished = {
+        gpu.index for gpu in before.gpus if gpu.uuid not in described
+    }  # they have a UUID and a health of theirs
     health: dict[str, Health] = {}
     for uuid, gpu in gpus.items():
         known = before.health.get(uuid, Health(fault=faults.get(uuid)))
@@ -61,7 +65,7 @@ def judged(before: View, scan: Scan, faults: Mapping[str, Fault], now: float) ->
         cuda=scan.snapshot.cuda,
         snapshot=scan.snapshot,
         gpus=tuple(sorted(gpus.values(), key=lambda gpu: gpu.index)),
-        refused=refusals(scan.snapshot),
+        refused={index: why for index, why in refusals(scan.snapshot).items() if index not in vanished},
         health=health,
         vitals=scan.vitals,
         injection=scan.injection,

@@ -82,7 +82,7 @@ class Registration:
         await plugin_server.register(self._kubelet, self._own.name, self._resource)
         self._accepted = True
         self.count += 1
-        say("registered", resource=self._resource, devices=len(self._plugin.devices))
+        say("registered", resource=self._resource, devices=len(self._plugin.devices), times=self.count)
 
     async def _changed(self, seen: Identity | None, seconds: float | None) -> None:
         """Until the kubelet's socket is another one, ours is gone, renewal is asked for, or the time is over."""

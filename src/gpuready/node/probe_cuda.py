@@ -154,7 +154,7 @@ def _run_all(cuda: Cuda, expect: int | None, dev: Path, reports: list[ComputeRep
     try:
         _run(cuda, expect, dev, reports)
     except Exception as error:
-        broke = f"the probe broke off after {cuda.doing}: {type(error).__name__}: {error}"
+        broke = f"the probe broke off: {type(error).__name__}: {error}"
         reports.append(msgspec.structs.replace(reports[-1], error=broke))
 
 

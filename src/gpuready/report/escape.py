@@ -90,7 +90,7 @@ def wrap(text: str, width: int | None, hang: int = 0) -> list[str]:
         *full, line = _pieces(line, width, hang if lines else 0, hang)
         lines += full
     lines.append(line)
-    return [lines[0], *(" " * hang + rest for rest in lines[1:])]
+    return [lines[0].rstrip(), *((" " * hang + rest).rstrip() for rest in lines[1:])]
 
 
 def _pieces(word: str, width: int, first: int, later: int) -> list[str]:

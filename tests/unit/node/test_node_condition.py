@@ -148,7 +148,7 @@ def test_a_gpu_that_vanishes_stays_in_the_view_as_failed_and_the_others_are_unto
         uuid(0): ("ok", ""),
         uuid(1): ("failed", "the GPU does not answer: the driver no longer lists it"),
     }
-    assert then.undescribed() == {}, "it has a UUID, so it is counted once"
+    assert (then.refused, then.undescribed()) == ({}, {}), "it has a UUID, so it is counted once"
 
 
 def test_gpus_that_cannot_be_heard() -> None:

@@ -9,7 +9,7 @@ from gpuready.model.facts.host import PciGpu
 from gpuready.model.fleet import each
 from gpuready.model.rule import Finding
 from gpuready.model.unknown import known
-from gpuready.rules.preflight._scope import Looks, leave_out, look_at
+from gpuready.rules.preflight._scope import Looks, look_at
 
 
 def bound(
@@ -25,7 +25,7 @@ def bound(
                 at=f"node/{node}",
                 says=f"{len(wrong)} of {len(all_gpus)} GPUs {by}: {why}",
                 evidence=tuple(map(_show, wrong)),
-                next=f"{next}; or leave it out: {leave_out(node)}",
+                next=next,
                 nodes=(node,),
             )
 

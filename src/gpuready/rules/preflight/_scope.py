@@ -71,15 +71,6 @@ def few(names: Iterable[str]) -> str:
     return ", ".join(listed) if len(listed) <= 4 else f"{', '.join(listed[:3])} and {len(listed) - 3} more"
 
 
-def leave_out(*names: str) -> str:
-    """The words by which a user leaves nodes out, as the spec takes them."""
-    return (
-        f"nodes.exclude: [{', '.join(sorted(names))}]"
-        if len(names) <= 8
-        else f"nodes.exclude: these {len(names)} nodes"
-    )
-
-
 def counted(number: int, noun: str) -> str:
     """1 pod, 2 pods."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

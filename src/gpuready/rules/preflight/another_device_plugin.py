@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpuready.model.facts.cluster import ClusterFacts, Pod
 from gpuready.model.rule import Finding, Rule
-from gpuready.rules.preflight._scope import few, leave_out, plugin_pods
+from gpuready.rules.preflight._scope import few, plugin_pods
 
 
 def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
@@ -25,7 +25,7 @@ def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
                 *(f"image {image}" for image in images),
                 *(f"pod/{p.key} on node/{p.node}" for p in pods[:5]),
             ),
-            next=f"leave its nodes out ({leave_out(*nodes)}), or remove it first, then gpuready up",
+            next="remove it first, then gpuready up",
             nodes=nodes,
         )
 

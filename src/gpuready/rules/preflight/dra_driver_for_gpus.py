@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.rule import Finding, Rule
 from gpuready.model.unknown import known
-from gpuready.rules.preflight._scope import few, leave_out
+from gpuready.rules.preflight._scope import few
 
 
 def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
@@ -23,15 +23,11 @@ def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
             at="resourceslices",
             says=f"the DRA driver gpu.nvidia.com offers the GPUs of {few(nodes) or 'all nodes'} by claims",
             evidence=tuple(f"resourceslice/{o.name}, {o.detail}" for o in here[:5]),
-            next=f"{_or_leave_out(nodes)}remove the driver first, then gpuready up",
+            next="remove the driver first, then gpuready up",
             nodes=nodes,
         )
     elif not slices:
         yield from _classes_alone([o.name for o in objects if o.kind == "DeviceClass"])
-
-
-def _or_leave_out(nodes: tuple[str, ...]) -> str:
-    return f"leave these nodes out ({leave_out(*nodes)}), or " if nodes else ""
 
 
 def _classes_alone(classes: list[str]) -> Iterator[Finding]:

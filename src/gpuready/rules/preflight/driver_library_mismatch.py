@@ -10,7 +10,7 @@ from gpuready.model.fleet import each
 from gpuready.model.rule import Finding, Rule
 from gpuready.model.spec import Setup
 from gpuready.model.unknown import TouchedUnknown, Unknown, known
-from gpuready.rules.preflight._scope import Looks, leave_out, look_at
+from gpuready.rules.preflight._scope import Looks, look_at
 
 
 def find(looks: Looks, setup: Setup, chosen: tuple[str, ...]) -> Iterator[Finding]:
@@ -32,7 +32,7 @@ def _find(looks: Looks, root: str | None, node: str) -> Iterator[Finding]:
             f"/proc/driver/nvidia/version: {loaded}",
             *(f"{f.lib_dir}/libnvidia-ml.so.{f.version}" for f in files),
         ),
-        next=f"{_mend(known(look.driver_files), loaded)}; or leave it out: {leave_out(node)}",
+        next=_mend(known(look.driver_files), loaded),
         nodes=(node,),
     )
 

@@ -8,7 +8,7 @@ from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.journal import Inventory
 from gpuready.model.names import RESOURCE
 from gpuready.model.rule import Finding, Rule
-from gpuready.rules.preflight._scope import chosen_nodes, leave_out, plugin_pods, served_by_us
+from gpuready.rules.preflight._scope import chosen_nodes, plugin_pods, served_by_us
 
 
 def find(cluster: ClusterFacts, inventory: Inventory, chosen: tuple[str, ...]) -> Iterator[Finding]:
@@ -21,7 +21,7 @@ def find(cluster: ClusterFacts, inventory: Inventory, chosen: tuple[str, ...]) -
             at=f"node/{node.name}",
             says="it offers GPUs and no pod serves them: a service of the host does",
             evidence=tuple(f"allocatable {name}: {n}" for name, n in sorted(offers.items())),
-            next=f"prove them (gpuready verify), or stop that service, or leave it out: {leave_out(node.name)}",
+            next="use them as they are, or stop that service, then gpuready up",
             nodes=(node.name,),
         )
 

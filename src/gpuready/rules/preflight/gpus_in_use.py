@@ -9,7 +9,7 @@ from gpuready.model.facts.cluster import ClusterFacts, Pod
 from gpuready.model.journal import Inventory
 from gpuready.model.rule import Finding, Rule
 from gpuready.model.unknown import known
-from gpuready.rules.preflight._scope import ENDED, counted, few, is_our_pod, leave_out, served_by_us
+from gpuready.rules.preflight._scope import ENDED, counted, few, is_our_pod, served_by_us
 
 NO_DEVICES = ("", "void", "none")  # values of NVIDIA_VISIBLE_DEVICES that give no GPU
 
@@ -28,7 +28,7 @@ def find(cluster: ClusterFacts, inventory: Inventory, chosen: tuple[str, ...]) -
             at=f"node/{node}",
             says=f"GPUs in use by {counted(len(pods), 'pod')} ({few(pods)}): installing would hand them out again",
             evidence=tuple(f"pod/{key}: {sign}" for key, sign in sorted(pods.items())[:10]),
-            next=f"let them end or move them, then gpuready up; or leave it out: {leave_out(node)}",
+            next="let them end or move them, then gpuready up",
             nodes=(node,),
         )
 

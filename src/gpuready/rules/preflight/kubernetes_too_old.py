@@ -10,7 +10,7 @@ from gpuready.model.facts.cluster import ClusterFacts, Node
 from gpuready.model.fleet import each
 from gpuready.model.rule import Finding, Rule
 from gpuready.model.unknown import TouchedUnknown, Unknown
-from gpuready.rules.preflight._scope import chosen_nodes, leave_out
+from gpuready.rules.preflight._scope import chosen_nodes
 
 FILES = "gpuready plan --out-dir DIR writes the files without touching the cluster"
 
@@ -39,7 +39,7 @@ def _node(oldest: versions.Version, node: Node) -> Iterator[Finding]:
             at=f"node/{node.name}",
             says=f"its kubelet is {node.kubelet}; gpuready was run on {versions.show(oldest)} and newer",
             evidence=(f"nodeInfo.kubeletVersion {node.kubelet}",),
-            next=f"upgrade the node, or leave it out: {leave_out(node.name)}; {FILES}",
+            next=f"upgrade the node; {FILES}",
             nodes=(node.name,),
         )
 

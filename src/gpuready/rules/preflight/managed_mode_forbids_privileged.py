@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gpuready.knowledge.nodes import managed_mode
 from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.rule import Finding, Rule
-from gpuready.rules.preflight._scope import chosen_nodes, leave_out
+from gpuready.rules.preflight._scope import chosen_nodes
 
 
 def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
@@ -18,7 +18,7 @@ def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
                 at=f"node/{node.name}",
                 says=f"{mode[0]} admits no privileged pod, and the agent must be one",
                 evidence=(mode[1],),
-                next=f"use a node pool of your own for GPUs, or leave it out: {leave_out(node.name)}",
+                next="put the GPUs into a node pool that you manage yourself",
                 nodes=(node.name,),
             )
 

@@ -9,7 +9,7 @@ from gpuready.model.facts.host import HostReport
 from gpuready.model.fleet import each
 from gpuready.model.rule import Finding, Rule
 from gpuready.model.unknown import Unknown, known
-from gpuready.rules.preflight._scope import Looks, leave_out, look_at
+from gpuready.rules.preflight._scope import Looks, look_at
 
 
 def find(looks: Looks, chosen: tuple[str, ...]) -> Iterator[Finding]:
@@ -43,7 +43,7 @@ def _finding(node: str, says: str, evidence: tuple[str, ...]) -> Finding:
         at=f"node/{node}",
         says=says,
         evidence=evidence,
-        next=f"install the driver on the node (nvidia-smi must work there), or leave it out: {leave_out(node)}",
+        next="install the driver on the node (nvidia-smi must work there), then gpuready up",
         nodes=(node,),
     )
 

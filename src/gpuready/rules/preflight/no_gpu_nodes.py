@@ -13,7 +13,8 @@ from gpuready.rules.preflight._scope import Looks, few, look_at
 
 def find(cluster: ClusterFacts, setup: Setup, looks: Looks, chosen: tuple[str, ...]) -> Iterator[Finding]:
     unread: TouchedUnknown | None = None
-    for node in chosen:
+    looked = tuple(dict.fromkeys((*looks, *chosen)))
+    for node in looked:
         try:
             if known(look_at(looks, node).gpus):
                 return
@@ -21,12 +22,12 @@ def find(cluster: ClusterFacts, setup: Setup, looks: Looks, chosen: tuple[str, .
             unread = unread or touched
     if unread:
         raise unread
-    others = [n for n in known(cluster.nodes) if n.name not in chosen]
+    others = [n for n in known(cluster.nodes) if n.name not in looked]
     yield Finding(
         at="cluster",
-        says="no node has an NVIDIA GPU on its PCI bus" if chosen else "no node could be looked at",
+        says="no node has an NVIDIA GPU on its PCI bus" if looked else "no node could be looked at",
         evidence=(
-            *((f"looked at {few(chosen)}: no device of vendor 10de and class 03",) if chosen else ()),
+            *((f"looked at {few(looked)}: no device of vendor 10de and class 03",) if looked else ()),
             *(f"not looked at: node/{n.name}, {_why_not(n, setup)}" for n in others[:10]),
             *((f"not looked at: {len(others) - 10} more nodes",) if len(others) > 10 else ()),
         ),

@@ -8,7 +8,7 @@ from gpuready.model.facts.cluster import ClusterFacts, Node
 from gpuready.model.fleet import each
 from gpuready.model.rule import Finding, Rule
 from gpuready.model.unknown import known
-from gpuready.rules.preflight._scope import chosen_nodes, leave_out
+from gpuready.rules.preflight._scope import chosen_nodes
 
 
 def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
@@ -21,7 +21,7 @@ def _find(node: Node) -> Iterator[Finding]:
             at=f"node/{node.name}",
             says="the node is not Ready",
             evidence=(node.ready_reason or "condition Ready is not True",),
-            next=f"mend it (kubectl describe node {node.name}), or leave it out: {leave_out(node.name)}",
+            next=f"kubectl describe node {node.name} says what is wrong",
             nodes=(node.name,),
         )
 

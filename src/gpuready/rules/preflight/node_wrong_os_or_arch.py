@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.rule import Finding, Rule
-from gpuready.rules.preflight._scope import chosen_nodes, leave_out
+from gpuready.rules.preflight._scope import chosen_nodes
 
 ARCHITECTURES = ("amd64", "arm64")
 
@@ -19,7 +19,7 @@ def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
             at=f"node/{node.name}",
             says=f"it is {node.os}/{node.arch}; the agent runs on linux/amd64 and linux/arm64",
             evidence=(f"nodeInfo {node.os}/{node.arch}, {node.os_image or 'no OS image given'}",),
-            next=f"leave it out: {leave_out(node.name)}",
+            next="choose Linux nodes of these architectures (nodes.names, nodes.matchLabels)",
             nodes=(node.name,),
         )
 

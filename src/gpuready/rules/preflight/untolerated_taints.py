@@ -31,7 +31,7 @@ def find(cluster: ClusterFacts, setup: Setup, chosen: tuple[str, ...]) -> Iterat
             at=f"node/{names[0]}" if len(names) == 1 else f"{len(names)} nodes",
             says=f"taint {taint} keeps gpuready's pods away",
             evidence=tuple(f"node/{name} spec.taints {taint}" for name in names),
-            next=f"tolerate it (nodes.tolerations: [{_toleration(taint)}]) or leave them out",
+            next=f"tolerate it: nodes.tolerations: [{_toleration(taint)}]",
             nodes=tuple(names),
         )
     if unread is not None:

@@ -69,7 +69,9 @@ FIRST_STAGE = Plan(
         Stage(name="install", pending="needs the look at gpu-1, gpu-2"),
     ),
     values=(Value(path="image", value=IMAGE, origin="spec"),),
-    skipped=(Skipped(target="node/cp-1", why="taint node-role.kubernetes.io/control-plane:NoSchedule is not tolerated"),),
+    skipped=(
+        Skipped(target="node/cp-1", why="taint node-role.kubernetes.io/control-plane:NoSchedule is not tolerated"),
+    ),
 )
 
 DS = "gpuready-agent-usr-local-nvidia-lib64-cdi"
@@ -97,7 +99,9 @@ INSTALL = (
         why="Pod Security, policies, webhooks and quota must admit the agent",
     ),
     apply("ServiceAccount", "gpuready-agent", "sa/gpuready-agent", "identity of the agent"),
-    apply("ClusterRole", "gpuready-agent", "clusterrole/gpuready-agent", "the agent labels its node and reports health"),
+    apply(
+        "ClusterRole", "gpuready-agent", "clusterrole/gpuready-agent", "the agent labels its node and reports health"
+    ),
     apply("PriorityClass", "gpuready-probe", "priorityclass/gpuready-probe", "probes preempt nobody and add no nodes"),
     apply(
         "ValidatingAdmissionPolicyBinding",

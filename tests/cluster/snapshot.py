@@ -1,0 +1,86 @@
+"""Everything that is in a cluster, made comparable: what no two equal clusters share is left out, by a written list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from testbed import Testbed
+
+Json = dict[str, Any]
+
+# Why each is left out:
+KINDS_LEFT_OUT = {
+    "Event": "the log of what happened; expires by itself",
+    "Lease": "heartbeats of kubelets and controllers",
+    "EndpointSlice": "made from services; none of ours",
+    "APIService": "status only",
+    "CSINode": "kubelet's own",
+    "Pod": "compared by what makes them: their DaemonSet",
+    "ControllerRevision": "the DaemonSet's own history",
+    "ComponentStatus": "health of the control plane",
+}
+METADATA_LEFT_OUT = (
+    "uid",  # new for every object
+    "resourceVersion",
+    "creationTimestamp",
+    "generation",
+    "managedFields",  # who wrote what is compared apart, by `managers`
+)
+NODE_STATUS_LEFT_OUT = ("images", "conditions")  # pulled images stay (known remains); conditions are compared by type
+
+
+def snapshot(testbed: Testbed) -> dict[str, Json]:
+    """kind/namespace/name -> the object, reduced to what must be equal."""
+    out: dict[str, Json] = {}
+    for kind, path in _collections(testbed):
+        for obj in _get(testbed, path).get("items") or ():
+            meta = obj["metadata"]
+            out[f"{kind}/{meta.get('namespace', '')}/{meta['name']}"] = _reduced(kind, obj)
+    return out
+
+
+def _get(testbed: Testbed, path: str) -> Json:
+    return msgspec.json.decode(testbed.kubectl("get", "--raw", path))
+
+
+def _collections(testbed: Testbed) -> list[tuple[str, str]]:
+    """Kind and path of every listable resource, each group in its preferred version."""
+    bases = ["/api/v1"]
+    bases += [f"/apis/{g['preferredVersion']['groupVersion']}" for g in _get(testbed, "/apis")["groups"]]
+    out = []
+    for base in bases:
+        for resource in _get(testbed, base)["resources"]:
+            if "/" not in resource["name"] and "list" in resource["verbs"]:
+                if resource["kind"] not in KINDS_LEFT_OUT:
+                    out.append((resource["kind"], f"{base}/{resource['name']}"))
+    return out
+
+
+def _reduced(kind: str, obj: Json) -> Json:
+    meta = {k: v for k, v in obj["metadata"].items() if k not in METADATA_LEFT_OUT}
+    meta["managers"] = sorted({m["manager"] for m in obj["metadata"].get("managedFields") or ()})
+    rest = {k: v for k, v in obj.items() if k not in ("metadata", "apiVersion", "kind")}
+    special: dict[str, Callable[[Json], Json]] = {"Node": _node, "Secret": _secret, "DaemonSet": _without_status}
+    return {"metadata": meta, **special.get(kind, _same)(rest)}
+
+
+def _same(rest: Json) -> Json:
+    return rest
+
+
+def _without_status(rest: Json) -> Json:
+    return {k: v for k, v in rest.items() if k != "status"}
+
+
+def _node(rest: Json) -> Json:
+    status = {k: v for k, v in rest["status"].items() if k not in NODE_STATUS_LEFT_OUT}
+    status["conditionTypes"] = sorted(c["type"] for c in rest["status"]["conditions"])
+    return {**rest, "status": status}
+
+
+def _secret(rest: Json) -> Json:
+    """A journal differs from run to run; that there is one is compared, not what it says."""
+    return {k: v for k, v in rest.items() if k != "data"} if rest.get("type") == "gpuready.dev/journal" else rest
