@@ -18,6 +18,14 @@ def _stat(pid: int) -> list[str] | None:
     return text.rpartition(")")[2].split()
 
 
+def _has_threads(pid: int) -> bool:
+    """Whether a process whose first thread has ended has others still, and with them its files and sockets."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @dataclass(frozen=True)
 class Process:
     """A process by pid and start time (clock ticks since boot), both as this process's /proc shows them."""
@@ -29,7 +37,7 @@ class Process:
     def of(cls, pid: int) -> "Process | None":
         """The process with this pid now, or None when there is none or it is a zombie."""
         fields = _stat(pid)
-        if fields is None or fields[0] in "ZX":
+        if fields is None or (fields[0] in "ZX" and not _has_threads(pid)):
             return None
         return cls(pid, int(fields[19]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -225,8 +226,8 @@ REFUSALS: list[tuple[str, Callable[[Client, str], Any], type[ApiError], str, str
         "fields that are missing",
         lambda c, n: c.create(config_map(n) | {"apiVersion": "apps/v1", "kind": "DaemonSet", "spec": {}}),
         Invalid,
-        "the API server finds daemonsets.apps/a in namespace {ns} invalid: spec.template.metadata.labels: Invalid value: "
-        "null: `selector` does not match template `labels`; spec.template.spec.containers: Required value",
+        "the API server finds daemonsets.apps/a in namespace {ns} invalid: spec.template.metadata.labels: "
+        "Invalid value: null: `selector` does not match template `labels`; spec.template.spec.containers: Required value",
         "correct these fields",
     ),
     (
@@ -484,6 +485,98 @@ def test_a_paged_list_equals_an_unpaged_one(cluster: Client, namespace: str) -> 
     assert raw == ["ConfigMapList"]
 
 
+def test_wait_for_returns_the_last_state_when_time_is_up(cluster: Client, namespace: str) -> None:
+    began = time.monotonic()
+    assert cluster.wait_for(ref(namespace), lambda o: o is not None, timeout=2) is None
+    assert 1.9 < time.monotonic() - began < 6
+
+
+def _has(value: str, obj: Json | None) -> bool:
+    return obj is not None and obj["data"]["x"] == value
+
+
+def test_wait_for_sees_a_change_at_once(cluster: Client, namespace: str) -> None:
+    """No polling: the floor is the API server's own delivery."""
+    cluster.create(config_map(namespace))
+    delays: list[float] = []
+    for i in range(5):
+        written: list[float] = []
+
+        def write(i: int = i, written: list[float] = written) -> None:
+            time.sleep(0.3)
+            cluster.patch(ref(namespace), {"data": {"x": f"v{i}"}})
+            written.append(time.monotonic())
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        cluster.wait_for(ref(namespace), functools.partial(_has, f"v{i}"), timeout=20)
+        seen = time.monotonic()
+        thread.join()
+        delays.append(seen - written[0])
+    assert sorted(delays)[2] < 0.5
+
+
+# pods
+
+
+def _pod(namespace: str, script: str) -> Json:
+    container = {"name": "c", "image": BUSYBOX, "command": ["/bin/sh", "-c", script]}
+    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": namespace}, "spec": spec}
+
+
+def _phase(obj: Json | None) -> str:
+    return str(obj["status"].get("phase")) if obj else ""
+
+
+def _account(cluster: Client, namespace: str) -> None:
+    cluster.wait_for(ref(namespace, "default", "ServiceAccount"), lambda o: o is not None, timeout=30)
+
+
+def test_logs(cluster: Client, namespace: str) -> None:
+    _account(cluster, namespace)
+    pod = cluster.create(_pod(namespace, "for i in 1 2 3 4; do echo line $i; done; printf '\\377 end'"))
+    ended = cluster.wait_for(ref(namespace, "p", "Pod"), lambda o: _phase(o) == "Succeeded", timeout=60)
+    assert (_phase(ended), ended and ended["metadata"]["uid"]) == ("Succeeded", pod["metadata"]["uid"])
+    whole = "line 1\nline 2\nline 3\nline 4\n\ufffd end"
+    assert cluster.logs(namespace, "p") == whole
+    assert cluster.logs(namespace, "p", container="c", limit=10) == whole[:10]
+    assert cluster.logs(namespace, "p", tail=2) == "line 4\n\ufffd end"
+    with pytest.raises(ApiError) as caught:
+        cluster.logs(namespace, "p", container="other")
+    assert caught.value.message == "container other is not valid for pod p"
+    with pytest.raises(ApiError) as caught:
+        cluster.logs(namespace, "p", previous=True)
+    assert caught.value.message == 'previous terminated container "c" in pod "p" not found'
+
+
+def test_a_pod_answers_through_the_api_server(cluster: Client, namespace: str) -> None:
+    _account(cluster, namespace)
+    cluster.create(_pod(namespace, "echo hello > /tmp/index; httpd -f -p 8080 -h /tmp"))
+    cluster.wait_for(ref(namespace, "p", "Pod"), lambda o: _phase(o) == "Running", timeout=60)
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            assert cluster.proxy_get(namespace, "p", 8080, "/index") == b"hello\n"
+            break
+        except ApiError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    with pytest.raises(ApiError) as caught:
+        cluster.proxy_get(namespace, "p", 8080, "/no")
+    assert (caught.value.code, caught.value.what.partition(":")[0]) == (
+        404,
+        f"pod {namespace}/p port 8080 answered 404",
+    )
+    with pytest.raises(ApiError) as caught:
+        cluster.proxy_get(namespace, "p", 8081, "/")
+    assert (caught.value.code, "connection refused" in caught.value.message) == (503, True)
+
+
+# last, because kubelet and controllers take a while to come back after the API server has been restarted
+
+
 def test_a_list_goes_on_when_the_data_store_has_forgotten_its_beginning(
     testbed: Testbed, cluster: Client, namespace: str
 ) -> None:
@@ -557,88 +650,3 @@ def test_wait_for_outlives_a_restart_of_the_api_server(testbed: Testbed, cluster
         last = other.create(config_map(namespace, x="done"))
     waiting.join(60)
     assert found == [last]
-
-
-def test_wait_for_returns_the_last_state_when_time_is_up(cluster: Client, namespace: str) -> None:
-    began = time.monotonic()
-    assert cluster.wait_for(ref(namespace), lambda o: o is not None, timeout=2) is None
-    assert 1.9 < time.monotonic() - began < 6
-
-
-def test_wait_for_sees_a_change_at_once(cluster: Client, namespace: str) -> None:
-    """No polling: the floor is the API server's own delivery."""
-    cluster.create(config_map(namespace))
-    delays: list[float] = []
-    for i in range(5):
-        written: list[float] = []
-
-        def write(i: int = i, written: list[float] = written) -> None:
-            time.sleep(0.3)
-            cluster.patch(ref(namespace), {"data": {"x": f"v{i}"}})
-            written.append(time.monotonic())
-
-        thread = threading.Thread(target=write)
-        thread.start()
-        cluster.wait_for(ref(namespace), lambda o, i=i: o is not None and o["data"]["x"] == f"v{i}", timeout=20)
-        seen = time.monotonic()
-        thread.join()
-        delays.append(seen - written[0])
-    assert sorted(delays)[2] < 0.5
-
-
-# pods
-
-
-def _pod(namespace: str, script: str) -> Json:
-    container = {"name": "c", "image": BUSYBOX, "command": ["/bin/sh", "-c", script]}
-    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": namespace}, "spec": spec}
-
-
-def _phase(obj: Json | None) -> str:
-    return str(obj["status"].get("phase")) if obj else ""
-
-
-def _account(cluster: Client, namespace: str) -> None:
-    cluster.wait_for(ref(namespace, "default", "ServiceAccount"), lambda o: o is not None, timeout=30)
-
-
-def test_logs(cluster: Client, namespace: str) -> None:
-    _account(cluster, namespace)
-    pod = cluster.create(_pod(namespace, "for i in 1 2 3 4; do echo line $i; done; printf '\\377 end'"))
-    ended = cluster.wait_for(ref(namespace, "p", "Pod"), lambda o: _phase(o) == "Succeeded", timeout=60)
-    assert (_phase(ended), ended and ended["metadata"]["uid"]) == ("Succeeded", pod["metadata"]["uid"])
-    whole = "line 1\nline 2\nline 3\nline 4\n\ufffd end"
-    assert cluster.logs(namespace, "p") == whole
-    assert cluster.logs(namespace, "p", container="c", limit=10) == whole[:10]
-    assert cluster.logs(namespace, "p", tail=2) == "line 4\n\ufffd end"
-    with pytest.raises(ApiError) as caught:
-        cluster.logs(namespace, "p", container="other")
-    assert caught.value.message == "container other is not valid for pod p"
-    with pytest.raises(ApiError) as caught:
-        cluster.logs(namespace, "p", previous=True)
-    assert caught.value.message == 'previous terminated container "c" in pod "p" not found'
-
-
-def test_a_pod_answers_through_the_api_server(cluster: Client, namespace: str) -> None:
-    _account(cluster, namespace)
-    cluster.create(_pod(namespace, "echo hello > /tmp/index; httpd -f -p 8080 -h /tmp"))
-    cluster.wait_for(ref(namespace, "p", "Pod"), lambda o: _phase(o) == "Running", timeout=60)
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            assert cluster.proxy_get(namespace, "p", 8080, "/index") == b"hello\n"
-            break
-        except ApiError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-    with pytest.raises(ApiError) as caught:
-        cluster.proxy_get(namespace, "p", 8080, "/no")
-    assert (caught.value.code, caught.value.what.partition(":")[0]) == (
-        404,
-        f"pod {namespace}/p port 8080 answered 404",
-    )
-    with pytest.raises(ApiError) as caught:
-        cluster.proxy_get(namespace, "p", 8081, "/")
-    assert (caught.value.code, "connection refused" in caught.value.message) == (503, True)

@@ -169,7 +169,7 @@ def test_a_stopped_api_refuses_and_comes_back_with_its_objects(testbed: Testbed)
     before = testbed.kubectl("get", "nodes", "-o", "name")
     testbed.stop_api()
     try:
-        with pytest.raises(TestbedError, match=r"192\.0\.2\.10:443 was refused"):
+        with pytest.raises(TestbedError, match=r"The connection to the server 192\.0\.2\.10:443 was refused"):
             testbed.kubectl("get", "nodes")
     finally:
         testbed.start_api()

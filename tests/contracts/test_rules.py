@@ -10,11 +10,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from gpuready.engine import catalog
 from gpuready.engine.judge import judge_rule
+from gpuready.model.facts.cluster import Node
 from gpuready.model.rule import Rule
 
 from .cases import Case, all_cases, cases_of
@@ -49,6 +51,21 @@ def test_hiding_evidence_never_makes_a_finding_a_pass(case: Case) -> None:
 def test_hiding_more_keeps_what_is_undetermined_undetermined(case: Case) -> None:
     verdicts = {what: judge_rule(case.rule, facts).status for what, facts in hidings(case.facts)}
     assert {what: status for what, status in verdicts.items() if status != "undetermined"} == {}
+
+
+OF_ALL_NODES = {"no-gpu-nodes"}  # says "none": one node that was not looked at leaves that open
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.findings and c.rule.id not in OF_ALL_NODES], ids=str)
+def test_a_node_that_could_not_be_looked_at_hides_no_finding_of_another(case: Case) -> None:
+    cluster = case.facts["cluster"]
+    silent = Node(name="a-silent-node", uid="u")
+    facts = {
+        **case.facts,
+        "chosen": (silent.name, *case.facts["chosen"]),
+        "cluster": msgspec.structs.replace(cluster, nodes=(silent, *cluster.nodes)),
+    }
+    assert judge_rule(case.rule, facts).findings == case.findings
 
 
 @by_id

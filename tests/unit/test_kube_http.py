@@ -317,6 +317,7 @@ REPEATS: list[tuple[str, Callable[[Client], Any], Reply, bool]] = [
     ("the data store's leader changed, read", GET, LEADER, True),
     ("the data store's leader changed, create", CREATE, LEADER, False),
     ("500, read", GET, BROKEN, False),
+    ("503 of a pod behind the API server", lambda c: c.proxy_get("ns", "p", 1), DOWN, False),
     ("the connection ends without an answer, read", GET, Answer(drop=True), True),
     ("the connection ends without an answer, create", CREATE, Answer(drop=True), False),
     ("the answer is cut off, read", GET, Answer(200, OK.body, cut=True), True),

@@ -243,7 +243,7 @@ def _pause(refusal: _RefusedError, call: Call, pause: float) -> float | None:
         if refusal.retry_after is not None:
             return max(refusal.retry_after, pause)
         transient = refusal.code in (429, 502, 503, 504) or any(t.encode() in refusal.body for t in TRANSIENT)
-        return pause if transient and call.repeatable else None
+        return pause if transient and call.repeatable and not call.through else None
     return None
 
 

@@ -46,7 +46,7 @@ _QUOTED_KEY = rf"""(?<!\\)(?P<mark>\\*)["'](?:{_KEY}|auth|authorization)(?P=mark
 _STRING = r"""(?P<slashes>\\*)(?P<quote>["'])(?:.*?(?<!\\)(?P=slashes)(?P=quote)|.*)"""
 _BLOCK = r"[|>][+-]?[0-9]?[ \t]*\n(?:[ \t]+\S[^\n]*(?:\n|\Z)|[ \t]*\n)+"
 _NOT_SECRET = re.compile(r"(?:true|false|null|none|~)[\s,;}\]]*\Z|\[hidden\]|\Z", re.I)
-_PROSE = re.compile(r"[a-z]{1,20}[.,;:)]?\Z")  # "token: expired"
+_PROSE = re.compile(r"[a-z]{1,16}[.;:)]?\Z")  # "the token: expired"
 
 
 def _hide_value(match: re.Match[str]) -> str:
@@ -63,16 +63,16 @@ def _hide_value(match: re.Match[str]) -> str:
 
 
 def _hide_word(match: re.Match[str]) -> str:
-    """As above within a sentence, where `token: expired` tells of a token and is none."""
-    if match["colon"] == ":" and match["name"].lower().endswith("token") and _PROSE.match(match["value"]):
-        return match[0]
-    return _hide_value(match)
+    """As above within a sentence, where `token: expired` tells of a token and is none; not within YAML's braces."""
+    tells = match["colon"] == ":" and match["name"].lower().endswith("token") and _PROSE.match(match["value"])
+    in_map = match.string[max(0, match.start() - 8) : match.start()].rstrip()[-1:] in ("{", ",")
+    return match[0] if tells and not in_map else _hide_value(match)
 
 
 Replacement = str | Callable[[re.Match[str]], str]
 _RULES: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     (re.compile(rf"LS0tLS1CRUdJTi{_B64}*"), HIDDEN),  # base64 of -----BEGIN
-    (re.compile(r"eyJ[A-Za-z0-9_-]{4,4096}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*"), HIDDEN),  # JWT
+    (re.compile(r"eyJ[A-Za-z0-9_-]{4,1024}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*"), HIDDEN),  # JWT
     (re.compile(r"(?:nvapi-|gh[pousr]_|github_pat_|glpat-|dckr_pat_)[A-Za-z0-9_-]{8,}"), HIDDEN),
     (re.compile(rf"JG9hdXRodG9rZW46{_B64}*"), HIDDEN),  # base64 of $oauthtoken:
     # NGC's older keys: base64, 84 characters, the password of user $oauthtoken

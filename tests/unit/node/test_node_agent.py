@@ -274,7 +274,7 @@ def test_a_driver_that_comes_later_and_is_replaced(tmp_path: Path) -> None:
         link.symlink_to(newer.name)
         a.hang_up()
         await until("opened anew", lambda: "opening NVML anew" in a.events())
-        await until("registered anew", lambda: len(a.kubelet.requests) == 3)
+        await until("registered anew", lambda: len(a.kubelet.requests) > 1)
         await a.healthy("H")
 
     life(tmp_path, "constructed-1xt4", act, prepare=hide)

