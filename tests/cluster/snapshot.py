@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gpuready.adapters.kube import Client, connect
 from testbed import Testbed
 
 Json = dict[str, Any]
@@ -35,27 +36,28 @@ NODE_STATUS_LEFT_OUT = ("images", "conditions")  # pulled images stay (known rem
 def snapshot(testbed: Testbed) -> dict[str, Json]:
     """kind/namespace/name -> the object, reduced to what must be equal."""
     out: dict[str, Json] = {}
-    for kind, path in _collections(testbed):
-        for obj in _get(testbed, path).get("items") or ():
-            meta = obj["metadata"]
-            out[f"{kind}/{meta.get('namespace', '')}/{meta['name']}"] = _reduced(kind, obj)
+    with connect(testbed.kubeconfig) as client:
+        for kind, path in _collections(client):
+            for obj in _get(client, path).get("items") or ():
+                meta = obj["metadata"]
+                out[f"{kind}/{meta.get('namespace', '')}/{meta['name']}"] = _reduced(kind, obj)
     return out
 
 
-def _get(testbed: Testbed, path: str) -> Json:
-    return msgspec.json.decode(testbed.kubectl("get", "--raw", path))
+def _get(client: Client, path: str) -> Json:
+    return msgspec.json.decode(client.get_raw(path))
 
 
-def _collections(testbed: Testbed) -> list[tuple[str, str]]:
+def _collections(client: Client) -> list[tuple[str, str]]:
     """Kind and path of every listable resource, each group in its preferred version."""
     bases = ["/api/v1"]
-    bases += [f"/apis/{g['preferredVersion']['groupVersion']}" for g in _get(testbed, "/apis")["groups"]]
+    bases += [f"/apis/{g['preferredVersion']['groupVersion']}" for g in _get(client, "/apis")["groups"]]
     out = []
     for base in bases:
-        for resource in _get(testbed, base)["resources"]:
-            if "/" not in resource["name"] and "list" in resource["verbs"]:
-                if resource["kind"] not in KINDS_LEFT_OUT:
-                    out.append((resource["kind"], f"{base}/{resource['name']}"))
+        for resource in _get(client, base)["resources"]:
+            listable = "/" not in resource["name"] and "list" in resource["verbs"]
+            if listable and resource["kind"] not in KINDS_LEFT_OUT:
+                out.append((resource["kind"], f"{base}/{resource['name']}"))
     return out
 
 

@@ -20,7 +20,7 @@ from gpuready.model.spec import Agent, GPUSetup, NodeChoice, Toleration
 
 ASCII = string.ascii_letters + string.digits + "-._/:@[]%~+ "
 quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
 

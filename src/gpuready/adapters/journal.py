@@ -240,9 +240,7 @@ class ClusterJournal:
 
     def _delete(self, kind: str, obj: dict[str, Any]) -> None:
         meta = obj["metadata"]
-        self.cluster.delete(
-            Ref(api_version="v1", kind=kind, name=meta["name"], namespace=NAMESPACE), uid=meta["uid"]
-        )
+        self.cluster.delete(Ref(api_version="v1", kind=kind, name=meta["name"], namespace=NAMESPACE), uid=meta["uid"])
 
     def _write_note(self) -> None:
         """Whole file, fsynced, renamed into place, readable by this user alone."""

@@ -28,7 +28,7 @@ def command(
     timeout: float | None,
     take_over: bool,
 ) -> int:
-    """Detect platform, runtime, nodes and driver, by a look at the nodes that is taken back, and write gpuready.yaml."""
+    """Detect platform, runtime, nodes and driver, by a look that is taken back, and write gpuready.yaml."""
     from gpuready.cli.showing import Show
     from gpuready.cli.specs import detected_setup, pinned, write_spec
 

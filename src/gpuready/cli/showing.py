@@ -170,8 +170,12 @@ class Show:
         setup = setup or inventory.setup
         if not nodes or setup is None:
             raise UserError("nothing of gpuready is installed on this cluster", "gpuready up installs it")
-        live = self._line if output == "text" else lambda line, passing: None
-        found = verify(session.cluster, setup, nodes, lambda text: live(f"verify: {text} ...", True))
+
+        def tell(text: str) -> None:
+            if output == "text":
+                self._line(f"verify: {text} ...", passing=True)
+
+        found = verify(session.cluster, setup, nodes, tell)
         self._clear()
         return self._verification(found, output)
 
@@ -210,9 +214,7 @@ class Show:
         return redact(text), 3 if view.nodes_unknown or view.unknown else 2 if view.failed else 0
 
     def uninstalled(self, session: Session, leave: Collection[str], take_over: bool) -> int:
-        plan = self.guarded(
-            lambda: session.uninstall(self.approve_back, self.tell, silent=leave, take_over=take_over)
-        )
+        plan = self.guarded(lambda: session.uninstall(self.approve_back, self.tell, silent=leave, take_over=take_over))
         if plan is None:
             click.echo("nothing of gpuready is in this cluster")
             return 0
@@ -228,4 +230,3 @@ class Show:
         for node in leave:
             self.say(f"UNDETERMINED  node/{node}: it did not answer; files of ours may lie on it")
         return 3 if leave else 0
-

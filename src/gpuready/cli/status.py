@@ -14,7 +14,7 @@ from gpuready.cli.connection import cluster_options, open_session
 @click.option("-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True)
 @cluster_options
 def command(watch: bool, output: str, kubeconfig: str | None, context: str | None, no_color: bool) -> int:
-    """Read only: GPUs per node, health with its reason, the pods that hold them, and an unfinished run if there is one."""
+    """Read only: GPUs per node, health with its reason, the pods that hold them, an unfinished run."""
     from gpuready.cli.showing import Show
 
     opened = open_session(kubeconfig, context, "status")

@@ -160,7 +160,7 @@ def _install_stages(wanted: Design, world: World, unchanged: list[str]) -> list[
     return [
         Stage(name="leave", steps=tuple(s for n in gone for s in leave_node(n, world.setup, world.inventory))),
         Stage(name="install", steps=tuple(install)),
-        *_roll_out(moves, arrivals, wanted, world),
+        *_roll_out(moves, wanted, world),
         Stage(name="tidy", steps=tuple(_stale_objects(wanted, world))),
     ]
 
@@ -273,7 +273,7 @@ def _restarts(wanted: Design, world: World) -> list[Step]:
     return out
 
 
-def _roll_out(moves: list[Step], arrivals: list[str], wanted: Design, world: World) -> list[Stage]:
+def _roll_out(moves: list[Step], wanted: Design, world: World) -> list[Stage]:
     """One node, proved by computing on its GPUs, then the others one after the other."""
     if not moves:
         return []
@@ -327,4 +327,3 @@ def _stale_objects(wanted: Design, world: World) -> list[Step]:
             )
         )
     return out
-

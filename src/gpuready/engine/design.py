@@ -102,7 +102,7 @@ def _valid_look(node: Node, inventory: Inventory) -> HostReport | None:
 
 
 def design(setup: Setup, cluster: ClusterFacts, inventory: Inventory) -> Design:
-    """All that ought to be in the cluster, as far as it can be known before the nodes in `choice.to_look` were looked at."""
+    """All that ought to be in the cluster, as far as it can be known before the look at the nodes `choice.to_look`."""
     choice = choose(setup, cluster, inventory)
     layouts: dict[str, Layout] = {}
     values = list(_spec_values(setup))

@@ -1,4 +1,4 @@
-"""What server-side apply of an object would change: desired fields against the live object, and fields we no longer want."""
+"""What server-side apply would change: desired fields against the live object, and fields we no longer want."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from gpuready.model.ports import Cluster
 
 
 def dry_run(cluster: Cluster, plan: Plan) -> Iterator[tuple[str, UserError | None]]:
-    """(target, what the server refused) for each object. What goes into a namespace that is not there cannot be asked."""
+    """(target, what the server refused) for each object; one whose namespace is not there yet cannot be asked."""
     fresh = {
         s.action.object["metadata"]["name"]
         for s in plan.steps

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from gpuready.engine.design import gpus_of
 from gpuready.engine.diff import changes
 from gpuready.engine.leave import NS
-from gpuready.engine.ledger import Run, at_pointer, fields_of, look_of, merge_patch, replay
-from gpuready.engine.probing import ProbeFailed, remove, run_probes
+from gpuready.engine.ledger import Run, at_pointer, fields_of, merge_patch, replay
+from gpuready.engine.probing import ProbeFailed, run_probes
 from gpuready.engine.verdicts import gpu_verdicts
 from gpuready.engine.waits import WAITS
 from gpuready.model.digest import digest
@@ -19,7 +19,7 @@ from gpuready.model.errors import UserError
 from gpuready.model.facts.compute import ComputeReport
 from gpuready.model.facts.host import HostReport
 from gpuready.model.journal import Intent, Look, Receipt, Waited
-from gpuready.model.names import MANAGED_BY, MANAGER, NAMESPACE
+from gpuready.model.names import MANAGED_BY, MANAGER
 from gpuready.model.plan import (
     Action,
     Apply,
@@ -48,6 +48,14 @@ class StepFailed(UserError):
         super().__init__(f"{step.verb} {step.target}: {error.what}", error.next)
         self.step = step
         self.cause = error
+
+
+class Done(NamedTuple):
+    """What an action brought: the object's UID, facts of probes, a note for the user."""
+
+    uid: str = ""
+    facts: Mapping[str, Any] = {}
+    note: str = ""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -122,7 +130,7 @@ class Executor:
         obj = step.action.object  # type: ignore[union-attr]
         if live is None and (step.expects is not None or isinstance(step.action, Patch)):
             raise UserError(f"{step.target} has vanished since the plan was made", "plan again")
-        if live is None or step.expects is None and step.id.startswith("reapply"):
+        if live is None or step.id.startswith("reapply"):
             return
         if step.expects is None and step.verb == "create":
             labels = live["metadata"].get("labels") or {}
@@ -136,48 +144,61 @@ class Executor:
 
     def _act(self, step: Step, intent: Intent) -> Receipt:
         self.journal.hold()
-        done = _ACTIONS[type(step.action)](self, step, step.action, intent)
-        return msgspec.structs.replace(done, at=self.clock.now(), step=step.id)
+        done = self._do(step.action, intent)
+        return Receipt(at=self.clock.now(), step=step.id, uid=done.uid, facts=done.facts, note=done.note)
 
-    def _apply(self, step: Step, action: Apply | Patch, intent: Intent) -> Receipt:
+    def _do(self, action: Action, intent: Intent) -> Done:
+        match action:
+            case Apply() | Patch():
+                return self._apply(action, intent)
+            case Delete():
+                return self._delete(action)
+            case Restore():
+                return self._restore(action)
+            case Release():
+                return self._release(action)
+            case Probe():
+                return self._probe(action)
+            case DryRun():
+                self.cluster.create(action.object, dry_run=True)
+                return Done(note="would be admitted")
+            case Manual():
+                raise UserError(action.text, "do it, then run again")
+
+    def _apply(self, action: Apply | Patch, intent: Intent) -> Done:
         meta = dict(action.object["metadata"])
         if intent.uid:
             meta["uid"] = intent.uid  # only this very object
-        applied = self.cluster.apply({**action.object, "metadata": meta}, manager=MANAGER)
-        return Receipt(at="", step="", uid=_uid(applied))
+        return Done(uid=_uid(self.cluster.apply({**action.object, "metadata": meta}, manager=MANAGER)))
 
-    def _delete(self, step: Step, action: Delete, intent: Intent) -> Receipt:
+    def _delete(self, action: Delete) -> Done:
         if action.ref == NS:
             self.journal.leave_cluster()
-        live = self.cluster.get(action.ref)
-        if _uid(live) != action.uid:
-            return Receipt(at="", step="", note="was gone already")
+        if _uid(self.cluster.get(action.ref)) != action.uid:
+            return Done(note="was gone already")
         self.cluster.delete(action.ref, uid=action.uid)
         self.cluster.wait_for(
             action.ref, lambda o: o is None or _uid(o) != action.uid, timeout=120, each=self.journal.hold
         )
-        return Receipt(at="", step="")
+        return Done()
 
-    def _restore(self, step: Step, action: Restore, intent: Intent) -> Receipt:
+    def _restore(self, action: Restore) -> Done:
         live = self.cluster.get(action.ref)
-        if _uid(live) != action.uid or live is None:
-            return Receipt(at="", step="", note="the object is gone; nothing to restore")
-        mine = {p: v for p, v in action.ours.items() if at_pointer(live, p) == v}
+        if live is None or _uid(live) != action.uid:
+            return Done(note="the object is gone; nothing to restore")
+        mine = [p for p, v in action.ours.items() if at_pointer(live, p) == v]
         foreign = sorted(p for p in action.ours if p not in mine and at_pointer(live, p) != action.before.get(p))
-        values = {p: action.before.get(p) for p in mine}
-        if values:
-            patch = merge_patch(values)
-            patch.setdefault("metadata", {}).update(
-                uid=action.uid, resourceVersion=live["metadata"]["resourceVersion"]
-            )
+        if mine:
+            patch = merge_patch({p: action.before.get(p) for p in mine})
+            meta = patch.setdefault("metadata", {})
+            meta.update(uid=action.uid, resourceVersion=live["metadata"]["resourceVersion"])
             self.cluster.patch(action.ref, patch)
-        note = f"left as somebody changed it since: {', '.join(foreign)}" if foreign else ""
-        return Receipt(at="", step="", note=note)
+        return Done(note=f"left as somebody changed it since: {', '.join(foreign)}" if foreign else "")
 
-    def _release(self, step: Step, action: Release, intent: Intent) -> Receipt:
+    def _release(self, action: Release) -> Done:
         live = self.cluster.get(action.ref)
         if live is None:
-            return Receipt(at="", step="", note="the object is gone")
+            return Done(note="the object is gone")
         owners = {(e.get("manager"), e.get("subresource", "")) for e in live["metadata"].get("managedFields") or ()}
         bare = {
             "apiVersion": action.ref.api_version,
@@ -188,47 +209,46 @@ class Executor:
             if (action.manager, subresource) in owners:
                 self.journal.hold()
                 self.cluster.apply(bare, manager=action.manager, subresource=subresource)
-        return Receipt(at="", step="")
+        return Done()
 
-    def _dry_run(self, step: Step, action: DryRun, intent: Intent) -> Receipt:
-        self.cluster.create(action.object, dry_run=True)
-        return Receipt(at="", step="", note="would be admitted")
-
-    def _manual(self, step: Step, action: Manual, intent: Intent) -> Receipt:
-        raise UserError(action.text, "do it, then run again")
-
-    def _probe(self, step: Step, action: Probe, intent: Intent) -> Receipt:
+    def _probe(self, action: Probe) -> Done:
         answers = run_probes(self.cluster, action.pods, PROBE_SECONDS[action.kind], self.journal.hold)
-        for answer in answers.values():
-            if isinstance(answer, ProbeFailed):
-                raise answer
+        failed = next((a for a in answers.values() if isinstance(a, ProbeFailed)), None)
+        if failed:
+            raise failed
         texts = {n: str(a) for n, a in answers.items()}
-        return _PROBES[action.kind](self, action, texts)
+        if action.kind == "look":
+            return self._looked(texts)
+        return _computed(texts, action.nonce) if action.kind == "compute" else _cleaned(texts)
 
-    def _looked(self, action: Probe, texts: Mapping[str, str]) -> Receipt:
+    def _looked(self, texts: Mapping[str, str]) -> Done:
         facts, found = {}, 0
         for node, text in texts.items():
             live = self.cluster.get(Ref(api_version="v1", kind="Node", name=node)) or {}
             kernel = live.get("status", {}).get("nodeInfo", {}).get("kernelVersion", "")
             report = decode(text, HostReport, node)
             found += 1 if gpus_of(report) else 0
-            facts[node] = msgspec.to_builtins(look_of(report, _uid(live), kernel, self.clock.now()))
-        return Receipt(at="", step="", facts=facts, note=f"{found} of {len(facts)} have a GPU")
+            look = Look(node_uid=_uid(live), kernel=kernel, at=self.clock.now(), report=report)
+            facts[node] = msgspec.to_builtins(look)
+        return Done(facts=facts, note=f"{found} of {len(facts)} have a GPU")
 
-    def _computed(self, action: Probe, texts: Mapping[str, str]) -> Receipt:
-        reports = {n: decode(t, ComputeReport, n) for n, t in texts.items()}
-        verdicts = gpu_verdicts(tuple(reports), reports, {}, action.nonce)
-        bad = [v for v in verdicts if v.computed != "pass"]
-        if bad or not verdicts or any(r.nonce != action.nonce for r in reports.values()):
-            what = "; ".join(f"{v.node} {v.uuid}: {v.note}" for v in bad) or "the probe reported no GPU"
-            raise UserError(f"the GPUs do not compute: {what}", "gpuready doctor says why")
-        replayed = " (replayed GPU)" if any(v.replayed for v in verdicts) else ""
-        note = f"{len(verdicts)} of {len(verdicts)} GPUs computed right{replayed}"
-        return Receipt(at="", step="", facts=msgspec.to_builtins(reports), note=note)
 
-    def _cleaned(self, action: Probe, texts: Mapping[str, str]) -> Receipt:
-        facts = {n: decode(t, dict[str, Any], n) for n, t in texts.items()}
-        return Receipt(at="", step="", facts=facts, note="; ".join(_cleaning(f) for f in facts.values()))
+def _computed(texts: Mapping[str, str], nonce: str) -> Done:
+    reports = {n: decode(t, ComputeReport, n) for n, t in texts.items()}
+    verdicts = gpu_verdicts(tuple(reports), reports, {}, nonce)
+    bad = [v for v in verdicts if v.computed != "pass"]
+    if bad or not verdicts or any(r.nonce != nonce for r in reports.values()):
+        what = "; ".join(f"{v.node} {v.uuid}: {v.note}" for v in bad) or "the probe reported no GPU of this run"
+        raise UserError(f"the GPUs do not compute: {what}", "gpuready doctor says why")
+    replayed = " (replayed GPU)" if any(v.replayed for v in verdicts) else ""
+    return Done(
+        facts=msgspec.to_builtins(reports), note=f"{len(verdicts)} of {len(verdicts)} GPUs computed right{replayed}"
+    )
+
+
+def _cleaned(texts: Mapping[str, str]) -> Done:
+    facts = {n: decode(t, dict[str, Any], n) for n, t in texts.items()}
+    return Done(facts=facts, note="; ".join(_cleaning(f) for f in facts.values()))
 
 
 def _cleaning(fact: Mapping[str, Any]) -> str:
@@ -251,22 +271,3 @@ def decode(text: str, type_: Any, node: str) -> Any:
 
 def _uid(obj: Mapping[str, Any] | None) -> str:
     return str((obj or {}).get("metadata", {}).get("uid", ""))
-
-
-_ACTIONS: Mapping[type[Action], Callable[..., Receipt]] = {
-    Apply: Executor._apply,
-    Patch: Executor._apply,
-    Delete: Executor._delete,
-    Restore: Executor._restore,
-    Release: Executor._release,
-    Probe: Executor._probe,
-    DryRun: Executor._dry_run,
-    Manual: Executor._manual,
-}
-_PROBES: Mapping[str, Callable[..., Receipt]] = {
-    "look": Executor._looked,
-    "compute": Executor._computed,
-    "clean": Executor._cleaned,
-}
-
-__all__ = ["NAMESPACE", "Event", "Executor", "Look", "StepFailed", "decode", "remove"]

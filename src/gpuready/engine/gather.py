@@ -85,4 +85,3 @@ def _served(reader: Reader, path: str) -> str | None:
 
 def _document(reader: Reader, path: str) -> bytes:
     return b"".join(reader.pages(path))
-

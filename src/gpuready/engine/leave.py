@@ -1,4 +1,4 @@
-"""The way back: from what is ours now to what was ours before. Uninstall goes back to nothing, undo to the run's start."""
+"""The way back: from what is ours to what was ours before. Uninstall goes to nothing, undo to the run's start."""
 
 from __future__ import annotations
 

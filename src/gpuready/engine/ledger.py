@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from gpuready.model.facts.host import HostReport
 from gpuready.model.journal import End, Entry, Intent, Inventory, Item, Look, Planned, Receipt, Start, Waited
 from gpuready.model.plan import Apply, Delete, Patch, Plan, Probe, Ref, Release, Restore, Step, ref_of
 from gpuready.model.spec import Setup
@@ -91,10 +90,6 @@ def _looks(step: Step, receipt: Receipt) -> Mapping[str, Look]:
     if not isinstance(step.action, Probe) or step.action.kind != "look":
         return {}
     return {node: msgspec.convert(fact, Look) for node, fact in receipt.facts.items()}
-
-
-def look_of(report: HostReport, node_uid: str, kernel: str, at: str) -> Look:
-    return Look(node_uid=node_uid, kernel=kernel, at=at, report=report)
 
 
 def fields_of(obj: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def run_probes(
         remove(cluster, ref)
     out: dict[str, str | ProbeFailed] = {}
     try:
-        for node, pod in pods.items():
+        for pod in pods.values():
             each()
             cluster.create(pod)
         for node, ref in refs.items():

@@ -1,4 +1,4 @@
-"""The rights that each verb needs, as data: printed by `gpuready rbac`, asked of the API before a run, tested by use."""
+"""The rights that each verb needs, as data: printed by `gpuready rbac`, asked before a run, tested by use."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ WRITE = (
     Right(group=ADMISSION, resources=POLICIES, verbs=("create",)),
     Right(group=ADMISSION, resources=POLICIES, verbs=("patch", "delete"), names=(AGENT,)),
     Right(group="scheduling.k8s.io", resources=("priorityclasses",), verbs=("create",)),
-    Right(group="scheduling.k8s.io", resources=("priorityclasses",), verbs=("patch", "delete"), names=(PROBE_PRIORITY,)),
+    Right(
+        group="scheduling.k8s.io", resources=("priorityclasses",), verbs=("patch", "delete"), names=(PROBE_PRIORITY,)
+    ),
     # whoever grants the agent its rights must hold them
     *(
         Right(group=rule["apiGroups"][0], resources=tuple(rule["resources"]), verbs=tuple(rule["verbs"]))

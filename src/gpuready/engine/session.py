@@ -225,9 +225,7 @@ class Session:
             raise
         return proposal
 
-    def _record(
-        self, journal: Journal | None, proposal: Proposal, inventory: Inventory, take_over: bool
-    ) -> Journal:
+    def _record(self, journal: Journal | None, proposal: Proposal, inventory: Inventory, take_over: bool) -> Journal:
         planned = Planned(at=self.clock.now(), plan=proposal.plan, setup=proposal.setup)
         if journal:
             journal.append(planned)
@@ -239,9 +237,7 @@ class Session:
     def _start(self, purpose: str, inventory: Inventory, journal: Journal) -> Start:
         at = self.clock.now()
         run = f"{at[:19].replace('-', '').replace(':', '').lower()}-{secrets.token_hex(3)}"
-        return Start(
-            run=run, purpose=purpose, at=at, holder=journal.holder, version=__version__, inventory=inventory
-        )
+        return Start(run=run, purpose=purpose, at=at, holder=journal.holder, version=__version__, inventory=inventory)
 
     def _carry_out(self, journal: Journal, plan: Plan, tell: Callable[[Event], None]) -> None:
         try:
@@ -315,9 +311,7 @@ class Session:
         if run is None or run.plan is None:
             raise UserError("there is no run to undo on this cluster", "gpuready status shows the cluster")
         setup = run.setup or Setup()
-        plan = go_back(
-            run.inventory, run.start.inventory, setup=setup, cluster_uid=self.identity.uid, purpose="undo"
-        )
+        plan = go_back(run.inventory, run.start.inventory, setup=setup, cluster_uid=self.identity.uid, purpose="undo")
         approve(plan)
         journal = self.journals.open()
         journal.resume(take_over=take_over)

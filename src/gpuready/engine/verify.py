@@ -44,10 +44,10 @@ def ask_agents(cluster: Cluster, nodes: Collection[str], port: int) -> dict[str,
     """Each agent's report, through the API server's pod proxy; Unknown with the reason where none came."""
     pods = cluster.list_objects("v1", "Pod", namespace=NAMESPACE, labels=f"app.kubernetes.io/name={AGENT}")
     by_node = {p["spec"].get("nodeName", ""): p for p in pods if not p["metadata"].get("deletionTimestamp")}
-    return {node: _ask(cluster, node, by_node.get(node), port) for node in nodes}
+    return {node: _ask(cluster, by_node.get(node), port) for node in nodes}
 
 
-def _ask(cluster: Cluster, node: str, pod: Json | None, port: int) -> AgentReport | Unknown:
+def _ask(cluster: Cluster, pod: Json | None, port: int) -> AgentReport | Unknown:
     if pod is None:
         return Unknown("no agent pod runs there", f"kubectl get pods -n {NAMESPACE} -o wide")
     name = pod["metadata"]["name"]
@@ -82,9 +82,7 @@ def verify(
     probes = {n: _report(n, answer) for n, answer in answers.items()}
     verdicts = gpu_verdicts(nodes, probes, agents, nonce)
     left = sum(1 for pod in pods.values() if cluster.get(pod_ref(pod)) is not None)
-    return Verification(
-        nonce=nonce, verdicts=verdicts, probes=len(pods), removed=len(pods) - left, agents=agents
-    )
+    return Verification(nonce=nonce, verdicts=verdicts, probes=len(pods), removed=len(pods) - left, agents=agents)
 
 
 def _report(node: str, answer: str | ProbeFailed) -> ComputeReport | Unknown:

@@ -1,7 +1,5 @@
 """What reaches a user when something cannot go on: what is so and where, and what to do next."""
 
-
-
 from __future__ import annotations
 
 from typing import NamedTuple

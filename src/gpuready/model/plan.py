@@ -42,9 +42,7 @@ SHORT = {
 
 def ref_of(obj: Object) -> Ref:
     meta = obj["metadata"]
-    return Ref(
-        api_version=obj["apiVersion"], kind=obj["kind"], name=meta["name"], namespace=meta.get("namespace", "")
-    )
+    return Ref(api_version=obj["apiVersion"], kind=obj["kind"], name=meta["name"], namespace=meta.get("namespace", ""))
 
 
 class Exact(msgspec.Struct, frozen=True, tag="exact"):

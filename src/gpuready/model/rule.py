@@ -12,7 +12,7 @@ Effect = Literal["refuse", "ask", "warn", "fail"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What is so, where, on what evidence, and what to do next. One sentence each; objects named as kubectl takes them."""
+    """What is so, where, on what evidence, and what to do next. One sentence each; objects as kubectl takes them."""
 
     at: str  # node/gpu-1, ds/kube-system/nvidia-device-plugin, cluster
     says: str

@@ -44,9 +44,7 @@ def look(name: str, gpus: int = 1) -> Look:
 
 
 def facts(nodes: list[Node], pods: tuple[Pod, ...] = ()) -> ClusterFacts:
-    return ClusterFacts(
-        identity=IDENTITY, nodes=tuple(nodes), pods=pods, daemonsets=(), stacks=(), own_namespace=None
-    )
+    return ClusterFacts(identity=IDENTITY, nodes=tuple(nodes), pods=pods, daemonsets=(), stacks=(), own_namespace=None)
 
 
 def plan_for(
@@ -58,7 +56,7 @@ def plan_for(
 ) -> Plan:
     cluster, inventory = facts(nodes, pods), Inventory(looks=looks)
     wanted = design(setup, cluster, inventory)
-    seen: dict[Ref, Any] = {ref: None for ref in refs_to_observe(wanted, inventory)} | (observed or {})
+    seen: dict[Ref, Any] = dict.fromkeys(refs_to_observe(wanted, inventory)) | (observed or {})
     return compose(wanted, World(setup=setup, cluster=cluster, inventory=inventory, observed=seen))
 
 
@@ -247,8 +245,6 @@ def test_undo_of_a_second_run_goes_back_to_the_first() -> None:
 def test_a_silent_node_is_said_to_be_undetermined_and_not_probed() -> None:
     run = replay(executed(plan_for([node("a")], {"a": look("a")}), Inventory()))
     assert run is not None
-    back = go_back(
-        run.inventory, Inventory(), setup=SETUP, cluster_uid="c-1", purpose="uninstall", silent_nodes=("a",)
-    )
+    back = go_back(run.inventory, Inventory(), setup=SETUP, cluster_uid="c-1", purpose="uninstall", silent_nodes=("a",))
     assert [s.why for s in back.skipped] == ["does not answer: files of ours on it are undetermined"]
     assert not [s for s in back.steps if isinstance(s.action, Probe)]

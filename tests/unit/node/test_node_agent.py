@@ -197,7 +197,7 @@ async def restart_kubelet(a: Running) -> None:
     await a.kubelet.start()
     began = time.monotonic()
     await a.healthy("HHHUHUHH")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     await until("ready", lambda: a.kubelet.registered_at)
     assert (await a.page("/ready"))[0] == 200
 
@@ -205,7 +205,7 @@ async def restart_kubelet(a: Running) -> None:
 async def stop(a: Running) -> None:
     began = time.monotonic()
     assert await a.end() == 0
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10, "well within the 30 s that a pod is given to end"
     await until("the empty list", lambda: () in a.kubelet.lists)
     assert not (a.folders.plugins / "nvidia-gpu.sock").exists()
     assert (a.folders.cdi / FILE).exists(), "a pod that starts meanwhile still finds its device"

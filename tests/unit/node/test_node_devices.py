@@ -112,8 +112,8 @@ def test_eight_of_sixteen_take_less_than_a_second_and_so_do_thirty_of_sixty() ->
         scores = {
             frozenset((one, two)): (int(one) // 4 == int(two) // 4) * 100 for one in ids for two in ids if one != two
         }
-        began = time.perf_counter()
+        began = time.process_time()
         chosen = preferred(ids, [], count // 2, scores)
-        assert time.perf_counter() - began < 1
+        assert time.process_time() - began < 1
         assert len(set(chosen)) == count // 2
         assert len({int(one) // 4 for one in chosen}) == -(-count // 2 // 4), "boards of four are not torn apart"

