@@ -48,13 +48,22 @@ def _add_text(tar: tarfile.TarFile, name: str, text: str, mode: int) -> None:
     tar.addfile(entry, io.BytesIO(text.encode()))
 
 
-def _fill(tar: tarfile.TarFile, binaries: Binaries, keys: Path, address: str) -> None:
+def add_binaries(tar: tarfile.TarFile, binaries: Binaries, say: Say) -> None:
+    """Build what is missing and add it below cache/, with `ip` and its libraries. TestbedError when it cannot."""
+    binaries.build(say)
+    address = shutil.which("ip")
+    if address is None:
+        raise TestbedError("`ip` is not on PATH; install it: apt-get install iproute2")
     for path in binaries.needed():
         tar.add(path, f"cache/{path.relative_to(binaries.root)}")
-    tar.add(address, "cache/bin/ip.real")
+    tar.add(Path(address).resolve(), "cache/bin/ip.real")
     _add_text(tar, "cache/bin/ip", WRAPPER, 0o755)
     for library in _libraries(Path(address)):
         tar.add(library.resolve(), f"cache/lib/{library.name}")
+
+
+def _fill(tar: tarfile.TarFile, binaries: Binaries, keys: Path, say: Say) -> None:
+    add_binaries(tar, binaries, say)
     tar.add(keys, "pki")
     for source in sorted([*PACKAGE.glob("*.py"), *PACKAGE.glob("replay/*.c"), *PACKAGE.glob("captures/*.json")]):
         tar.add(source, f"testbed/{source.relative_to(PACKAGE)}")
@@ -62,10 +71,6 @@ def _fill(tar: tarfile.TarFile, binaries: Binaries, keys: Path, address: str) ->
 
 def pack(binaries: Binaries, target: Path, say: Say) -> None:
     """Write the archive (tar and xz), mode 0600 for its private keys. TestbedError if something is missing."""
-    binaries.build(say)
-    address = shutil.which("ip")
-    if address is None:
-        raise TestbedError("`ip` is not on PATH; install it: apt-get install iproute2")
     say(f"packing into {target} (about 10 minutes and 3 GB of memory)")
     started = time.monotonic()
     partial = target.with_name(target.name + ".partial")
@@ -74,7 +79,7 @@ def pack(binaries: Binaries, target: Path, say: Say) -> None:
         with tempfile.TemporaryDirectory() as folder:
             pki.create(Path(folder) / "pki")
             with lzma.open(partial, "wb", filters=FILTERS) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:
-                _fill(tar, binaries, Path(folder) / "pki", address)
+                _fill(tar, binaries, Path(folder) / "pki", say)
         partial.rename(target)
     finally:
         partial.unlink(missing_ok=True)

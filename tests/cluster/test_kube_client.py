@@ -16,6 +16,7 @@ import pytest
 from gpuready.adapters.kube import Client, connect
 from gpuready.adapters.kube_connection import choose
 from gpuready.adapters.kube_http import Transport
+from gpuready.adapters.kube_resources import BUILT_IN
 from gpuready.model.errors import (
     AlreadyExists,
     ApiError,
@@ -92,6 +93,19 @@ def test_the_cluster_is_who_it_says(cluster: Client, testbed: Testbed) -> None:
     assert cluster.version().git_version == json.loads(version)["serverVersion"]["gitVersion"]
     assert cluster.uid() == testbed.kubectl("get", "ns", "kube-system", "-o", "jsonpath={.metadata.uid}")
     assert not cluster.insecure
+
+
+def test_the_table_of_kinds_is_what_the_server_serves(cluster: Client) -> None:
+    groups = {g["name"]: g["preferredVersion"]["version"] for g in json.loads(cluster.get_raw("/apis"))["groups"]}
+    served = {}
+    for group, version in {"": "v1", **groups}.items():
+        path = f"/apis/{group}/{version}" if group else "/api/v1"
+        for one in json.loads(cluster.get_raw(path))["resources"]:
+            if "/" not in one["name"]:
+                served[group, one["kind"]] = (one["name"], one["namespaced"])
+    known = {key: value for key, value in BUILT_IN.items() if key in served or key[0] in groups or not key[0]}
+    assert known == {key: served.get(key) for key in known}
+    assert {key[0] for key in BUILT_IN.keys() - known.keys()} <= {"resource.k8s.io"}  # not before 1.34
 
 
 # server-side apply
@@ -227,7 +241,8 @@ REFUSALS: list[tuple[str, Callable[[Client, str], Any], type[ApiError], str, str
         lambda c, n: c.create(config_map(n) | {"apiVersion": "apps/v1", "kind": "DaemonSet", "spec": {}}),
         Invalid,
         "the API server finds daemonsets.apps/a in namespace {ns} invalid: spec.template.metadata.labels: "
-        "Invalid value: null: `selector` does not match template `labels`; spec.template.spec.containers: Required value",
+        "Invalid value: null: `selector` does not match template `labels`; "
+        "spec.template.spec.containers: Required value",
         "correct these fields",
     ),
     (

@@ -78,7 +78,7 @@ def plugin(folder: Path, *answers: dict[str, Any], version: str = "v1", **spec: 
     )
     program.chmod(0o755)
     mode = {"interactiveMode": "Never"} if version == "v1" else {}
-    return {"command": str(program), "apiVersion": f"client.authentication.k8s.io/{version}", **mode, **spec}
+    return {"command": str(program), "apiVersion": f"client.authentication.k8s.io/{version}"} | mode | spec
 
 
 def told(folder: Path) -> list[Any]:
@@ -217,6 +217,26 @@ def test_exec_is_told_of_the_cluster_and_given_args_and_env(server: Server, tmp_
         },
     }
     assert told(tmp_path) == [[["get"], "eu", info]]
+
+
+# sentence, interactiveMode, whether there is a terminal, what the plugin is told
+MODES: list[tuple[str, str, bool, bool]] = [
+    ("it may ask, and can", "IfAvailable", True, True),
+    ("it may ask, and cannot", "IfAvailable", False, False),
+    ("it must ask, and can", "Always", True, True),
+    ("it never asks", "Never", True, False),
+]
+
+
+@pytest.mark.parametrize(("mode", "terminal", "interactive"), [c[1:] for c in MODES], ids=[c[0] for c in MODES])
+def test_exec_is_told_whether_it_can_ask(
+    mode: str, terminal: bool, interactive: bool, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal, raising=False)
+    spec = plugin(tmp_path, {"token": "xyz"}, interactiveMode=mode)
+    with connect(kubeconfig(tmp_path, trusting(server), {"exec": spec})) as client:
+        client.list_objects("v1", "Namespace")
+    assert [note[2]["spec"] for note in told(tmp_path)] == [{"interactive": interactive}]
 
 
 def test_exec_runs_once_until_its_credential_ends(server: Server, tmp_path: Path) -> None:

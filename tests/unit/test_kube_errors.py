@@ -181,6 +181,16 @@ CASES: list[tuple[str, int, str, str, Target, type[ApiError], str, str]] = [
         "free space where etcd keeps its data",
     ),
     (
+        "507",
+        507,
+        "InsufficientStorage",
+        "Insufficient Storage",
+        Target("create", "namespaces", "x"),
+        ApiError,
+        "the disk of the cluster's data store is full, so namespaces/x cannot be written",
+        "free space where etcd keeps its data",
+    ),
+    (
         "too large for etcd",
         500,
         "",

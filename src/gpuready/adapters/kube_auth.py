@@ -13,7 +13,6 @@ from urllib.parse import quote
 import msgspec
 
 from gpuready.adapters.kube_connection import Connection
-from gpuready.adapters.kube_exec import run_plugin
 from gpuready.adapters.kubeconfig import AuthProvider, User, base64_data, read_bounded
 from gpuready.model.errors import UserError
 
@@ -104,6 +103,8 @@ class Login:
         return _bearing(f"token of {user.token_file}", value, until=self._now() + TOKEN_FILE_SECONDS)
 
     def _from_plugin(self) -> Identity:
+        from gpuready.adapters.kube_exec import run_plugin  # with subprocess, which most kubeconfigs do not need
+
         connection = self._connection
         plugin = connection.user.exec
         assert plugin is not None

@@ -122,7 +122,7 @@ SENTENCES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "compact and defragment etcd, then run `etcdctl alarm disarm`",
         ),
         (
-            r"etcdserver: no space|no space left on device",
+            r"etcdserver: no space|no space left on device|[Ii]nsufficient [Ss]torage",
             "the disk of the cluster's data store is full, so {target} cannot be written",
             "free space where etcd keeps its data",
         ),

@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import ssl
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -71,6 +70,8 @@ def _private_file(data: bytes) -> Iterator[str]:
         finally:
             os.close(fd)
         return
+    import tempfile  # never on Linux
+
     with tempfile.NamedTemporaryFile() as named:
         named.write(data)
         named.flush()

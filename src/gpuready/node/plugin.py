@@ -27,11 +27,9 @@ def grant(ids: Sequence[str], devices: Sequence[Device], injection: Injection, b
     known = {device.id: device for device in devices}
     wanted = list(dict.fromkeys(ids))
     for name in wanted:
-        if name not in known or name not in injection.devices:
-            raise AllocationError(
-                f"unknown device {name[:100]}", "the kubelet asked for a GPU that this node does not have"
-            )
-        if not known[name].healthy:
+        if name not in known:
+            raise AllocationError(f"unknown device {name[:100]}", "the kubelet asked for a GPU that this node has not")
+        if not known[name].healthy or name not in injection.devices:
             raise AllocationError(f"device {name} is not healthy", "see the node's condition gpuready.dev/GPUHealthy")
     if by_cdi:
         return Grant(cdi_devices=tuple(cdi.qualified(name) for name in wanted))

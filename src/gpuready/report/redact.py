@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable
+from functools import cache
 
 HIDDEN = "[hidden]"
 
@@ -16,8 +17,11 @@ HIDDEN = "[hidden]"
 def redact(text: str) -> str:
     """`text` with every secret replaced by [hidden]; text without any is returned as it is."""
     text = _pem_without_beginning(_PEM.sub(HIDDEN, text))
-    for pattern, replacement in _RULES:
+    for pattern, replacement in _BY_FORM:
         text = pattern.sub(replacement, text)
+    if _ANY_KEY.search(text):
+        for pattern, hide in _by_key():
+            text = pattern.sub(hide, text)
     return _secret_objects(text)
 
 
@@ -38,7 +42,12 @@ _TOKEN = r"(?:[\w-]*[_-])?(?:id|access|refresh|identity|registry|session|bearer)
 _KEY = (
     rf"(?:client[_-]key[_-]data|client[_-]certificate[_-]data|{_TOKEN}|(?:[\w-]*[_-])?(?:password|passwd|passphrase)"
     r"|[\w-]*(?:client|private|consumer)[_-]?secret|(?:[\w-]*[_-])?(?:api|private|secret|access|secret[_-]?access)[_-]?key"
-    r"|[A-Z][A-Z0-9_]*_SECRET|\.?dockerconfigjson|\.dockercfg)"
+    r"|\w+_secret|\.?dockerconfigjson|\.dockercfg)"
+)
+# how those names end: looked for first, as it costs a tenth
+_ANY_KEY = re.compile(
+    r"(?i)(?:token|passw(?:or)?d|passphrase|secret|(?:client|api|private|secret|access)[_-]?key(?:[_-]data)?"
+    r"|certificate[_-]data|auth|authorization|dockerconfigjson|dockercfg)\\*[\"']?\s*[:=\s]"
 )
 _NAMED = rf"(?<![\w.-])-{{0,2}}{_KEY}"
 _QUOTED_KEY = rf"""(?<!\\)(?P<mark>\\*)["'](?:{_KEY}|auth|authorization)(?P=mark)["']\s*:\s*"""
@@ -69,8 +78,8 @@ def _hide_word(match: re.Match[str]) -> str:
     return match[0] if tells and not in_map else _hide_value(match)
 
 
-Replacement = str | Callable[[re.Match[str]], str]
-_RULES: tuple[tuple[re.Pattern[str], Replacement], ...] = (
+# secrets that are known by their form
+_BY_FORM = (
     (re.compile(rf"LS0tLS1CRUdJTi{_B64}*"), HIDDEN),  # base64 of -----BEGIN
     (re.compile(r"eyJ[A-Za-z0-9_-]{4,1024}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*"), HIDDEN),  # JWT
     (re.compile(r"(?:nvapi-|gh[pousr]_|github_pat_|glpat-|dckr_pat_)[A-Za-z0-9_-]{8,}"), HIDDEN),
@@ -78,21 +87,28 @@ _RULES: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     # NGC's older keys: base64, 84 characters, the password of user $oauthtoken
     (re.compile(rf"(\$oauthtoken.{{0,80}}?)(?<!{_B64}){_B64}{{60,}}", re.S), rf"\1{HIDDEN}"),
     (re.compile(r"(\$oauthtoken[:\s\"',]+)[^\s\"',:]{8,}"), rf"\1{HIDDEN}"),
-    (re.compile(rf"(?P<key>{_QUOTED_KEY})(?P<value>{_STRING}|[^\s,}}\]]+)", re.I | re.S), _hide_value),
-    (re.compile(rf"(?im)^(?P<key>[ \t]*(?:- |export )?{_KEY}[ \t]*[:=][ \t]*)(?P<value>{_BLOCK})"), _hide_value),
-    (
-        re.compile(rf"(?im)^(?P<key>[ \t]*(?:- |export )?{_KEY}[ \t]*[:=][ \t]*)(?P<value>[^\s\"'\\{{\[][^\n]*)"),
-        _hide_value,
-    ),
-    (re.compile(rf"(?P<key>{_NAMED}\s*[:=]\s*)(?P<value>{_STRING})", re.I | re.S), _hide_value),
-    (re.compile(rf"(?i)(?P<key>(?P<name>{_NAMED})[ \t]*(?P<colon>[:=])[ \t]*)(?P<value>[^\s\"'\\]\S*)"), _hide_word),
-    (re.compile(rf"(?i)(?P<key>(?<!-)--{_KEY}[ \t]+)(?P<value>\S+)"), _hide_value),
     (re.compile(r"(?i)((?:authorization|cookie)\s*[:=]\s*)(?!\[hidden\])[^\r\n\"'\\]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b(bearer[ \t:=]+)(?=\S*[0-9A-Z._~+/=-])[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
-    (re.compile(r"(?i)([a-z][a-z0-9+.-]{0,20}://)[^\s/?#]*@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"://[^\s/?#]*@"), f"://{HIDDEN}@"),
     # a raw slash in a password; a port followed by a path with an @ (an image digest) is none
-    (re.compile(r"(?i)([a-z][a-z0-9+.-]{0,20}://)[^\s/@:]{1,512}:(?![0-9]+[/?#])[^\s@]{0,512}@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"://[^\s/@:]{1,512}:(?![0-9]+[/?#])[^\s@]{0,512}@"), f"://{HIDDEN}@"),
 )
+
+
+@cache
+def _by_key() -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]:
+    """Secrets that are known by the name before them: in JSON, as a YAML block, on a line, in quotes, in a sentence."""
+    line = rf"(?im)^(?P<key>[ \t]*(?:- |export )?{_KEY}[ \t]*[:=][ \t]*)"
+    word = rf"(?i)(?P<key>(?P<name>{_NAMED})[ \t]*(?P<colon>[:=])[ \t]*)"
+    return (
+        (re.compile(rf"(?P<key>{_QUOTED_KEY})(?P<value>{_STRING}|[^\s,}}\]]+)", re.I | re.S), _hide_value),
+        (re.compile(rf"{line}(?P<value>{_BLOCK})"), _hide_value),
+        (re.compile(rf"{line}(?P<value>[^\s\"'\\{{\[][^\n]*)"), _hide_value),
+        (re.compile(rf"(?P<key>{_NAMED}\s*[:=]\s*)(?P<value>{_STRING})", re.I | re.S), _hide_value),
+        (re.compile(rf"{word}(?P<value>[^\s\"'\\]\S*)"), _hide_word),
+        (re.compile(rf"(?i)(?P<key>(?<!-)--{_KEY}[ \t]+)(?P<value>\S+)"), _hide_value),
+    )
+
 
 _QUOTE = r"""\\*["']"""
 _SECRET_KIND = re.compile(rf"kind(?:{_QUOTE})?\s*:\s*(?:{_QUOTE})?Secret\b")

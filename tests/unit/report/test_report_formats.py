@@ -6,6 +6,7 @@ import json
 import re
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -22,8 +23,6 @@ from gpuready.report.json_out import to_json, to_yaml
 from gpuready.report.junit import rules_junit, verify_junit
 from gpuready.report.svg import PALETTE, svg
 from gpuready.report.view import status_view
-
-import msgspec  # isort: skip
 
 VERSION = "gpuready.dev/v1alpha1"
 VIEW = status_view(REPORTS, (HELD_POD,), NOW)
@@ -67,12 +66,8 @@ def test_an_object_that_names_another_kind_keeps_it() -> None:
 
 
 @settings(deadline=None)
-@given(HOSTILE.filter(lambda s: s.isprintable() or "\x9b" in s or s.isascii()).filter(lambda s: s < "\ud800"))
+@given(st.text(st.characters(codec="utf-8"), max_size=30))
 def test_json_and_yaml_carry_any_text_in_plain_ascii(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return
     value = Unknown(text)
     for out in (to_json(value), to_yaml(value)):
         assert re.fullmatch(r"[\x20-\x7e\n]*", out)

@@ -88,7 +88,7 @@ def _priority_class() -> Json:
 AGENT_RULES: list[Json] = [
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]},
     {"apiGroups": [""], "resources": ["nodes/status"], "verbs": ["patch"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
+    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
 ]
 
 
@@ -220,6 +220,7 @@ def _pod_spec(setup: Setup, layout: Layout, node_writes: bool) -> Json:
     agent, port = setup.agent, setup.agent.metrics_port
     args = [
         "agent",
+        f"--driver-root={layout.root}",
         f"--lib-dir={layout.lib_dir}",
         f"--injection={layout.injection}",
         f"--listen=:{port}",
@@ -243,7 +244,7 @@ def _pod_spec(setup: Setup, layout: Layout, node_writes: bool) -> Json:
                 "args": args,
                 "env": [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
                 "ports": [{"name": "metrics", "containerPort": port, "protocol": "TCP"}],
-                "readinessProbe": {"httpGet": {"path": "/health", "port": port}, "periodSeconds": 2},
+                "readinessProbe": {"httpGet": {"path": "/ready", "port": port}, "periodSeconds": 2},
                 "livenessProbe": {
                     "httpGet": {"path": "/health", "port": port},
                     "periodSeconds": 20,
@@ -268,9 +269,11 @@ def _volumes(layout: Layout) -> tuple[list[Json], list[Json]]:
         ("device-plugins", f"{KUBELET}/device-plugins", "Directory", f"{KUBELET}/device-plugins", False),
         ("pod-resources", f"{KUBELET}/pod-resources", "Directory", f"{KUBELET}/pod-resources", True),
         ("driver", layout.lib_dir, "Directory", f"/host{layout.lib_dir}", True),
+        # the CDI file, and beside it the faults that an agent's restart must not forget
+        ("cdi", CDI_DIR, "DirectoryOrCreate", CDI_DIR, False),
+        # a privileged container's own /dev is a copy made at its start: a GPU that appears later would not be in it
+        ("dev", "/dev", "Directory", "/dev", False),
     ]
-    if layout.injection == "cdi":
-        wanted.append(("cdi", CDI_DIR, "DirectoryOrCreate", CDI_DIR, False))
     if layout.nvidia_smi:
         wanted.append(("nvidia-smi", layout.nvidia_smi, "File", f"/host{layout.nvidia_smi}", True))
     volumes = [{"name": n, "hostPath": {"path": p, "type": t}} for n, p, t, _, _ in wanted]
