@@ -48,7 +48,7 @@ def busybox_layer(busybox: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _upload(connection: http.client.HTTPConnection, repository: str, data: bytes) -> None:
+def upload(connection: http.client.HTTPConnection, repository: str, data: bytes) -> None:
     """A blob in one piece (OCI distribution spec, "Pushing a blob monolithically"); nothing when it is there."""
     connection.request("HEAD", f"/v2/{repository}/blobs/{digest(data)}")
     answer = connection.getresponse()
@@ -66,6 +66,17 @@ def _upload(connection: http.client.HTTPConnection, repository: str, data: bytes
     body = answer.read()
     if answer.status != 201:
         raise TestbedError(f"the registry refused a blob of {repository}: {answer.status} {body[:200]!r}")
+
+
+def put_manifest(connection: http.client.HTTPConnection, repository: str, tag: str, manifest: bytes) -> str:
+    """Name blobs that are there an image; returns repository@digest as a pod names it, without the registry."""
+    headers = {"Content-Type": MANIFEST}
+    connection.request("PUT", f"/v2/{repository}/manifests/{tag}", body=manifest, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != 201:
+        raise TestbedError(f"the registry refused the manifest of {repository}: {answer.status} {body[:200]!r}")
+    return f"{repository}@{digest(manifest)}"
 
 
 def push(registry: str, repository: str, tag: str, layer: bytes, command: list[str]) -> str:
@@ -88,15 +99,8 @@ def push(registry: str, repository: str, tag: str, layer: bytes, command: list[s
     ).encode()
     connection = http.client.HTTPConnection(registry, timeout=30)
     try:
-        _upload(connection, repository, packed)
-        _upload(connection, repository, layer)
-        connection.request(
-            "PUT", f"/v2/{repository}/manifests/{tag}", body=manifest, headers={"Content-Type": MANIFEST}
-        )
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 201:
-            raise TestbedError(f"the registry refused the manifest of {repository}: {answer.status} {body[:200]!r}")
+        upload(connection, repository, packed)
+        upload(connection, repository, layer)
+        return f"{registry}/{put_manifest(connection, repository, tag, manifest)}"
     finally:
         connection.close()
-    return f"{registry}/{repository}@{digest(manifest)}"

@@ -2,9 +2,10 @@
 
     python tests/gpu/pack.py [FOLDER]          (default: .carry)
 
-binaries.tar.xz  Kubernetes, containerd, runc, registry, CNI plugins, busybox, `ip`, nvidia-ctk and a small CUDA program;
-                 takes 10 to 20 minutes once, then comes from the testbed's cache until one of them changes
-python.tar.xz    wheels of what gpuready requires, for Python 3.12 and for this one; keys and certificates, made anew
+binaries.tar.xz  Kubernetes, containerd, runc, registry, CNI plugins, busybox, `ip`, nvidia-ctk; takes 10 to 20 minutes
+                 once, then comes from the testbed's cache until one of them changes
+rest.tar.xz      wheels of what gpuready requires, for Python 3.12 and for this one; a small CUDA program; keys and
+                 certificates, made anew
 
 Needs what `python -m testbed build` needs, and gcc. The archives hold private keys of a throw-away cluster: mode 0600.
 """
@@ -25,16 +26,19 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from testbed import pki
 from testbed.binaries import Binaries, cache
 from testbed.errors import TestbedError
 from testbed.pack import FILTERS, add_binaries
 
+ROOT = Path(__file__).resolve().parents[2]
 TOOLKIT = "github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-ctk@v1.20.1"
-PYTHONS = ("3.12", f"{sys.version_info.major}.{sys.version_info.minor}")  # the GPU machine's, and that of a rehearsal here
+PYTHONS = (
+    "3.12",
+    f"{sys.version_info.major}.{sys.version_info.minor}",
+)  # the GPU machine's, and that of a rehearsal here
 # pip takes a wheel only for a platform that is named to the letter
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 SECCOMP = "libseccomp.so.2"  # Debian's runc is linked to it
@@ -50,17 +54,14 @@ def run(argv: list[str], **env: str) -> None:
         raise TestbedError(f"`{' '.join(argv[:4])} ...` failed with {done.returncode}:\n{done.stderr[-2000:]}")
 
 
-def extras(folder: Path) -> list[Path]:
-    """nvidia-ctk and the CUDA program, built when they are not there or their source changed."""
-    toolkit, program = folder / "nvidia-ctk", folder / "vadd"
-    source = Path(__file__).with_name("vadd.c")
-    folder.mkdir(parents=True, exist_ok=True)
-    if not toolkit.exists():
+def toolkit() -> Path:
+    """nvidia-ctk, whose CDI file ours is compared with; it is linked to libc alone and loads NVML at run time."""
+    program = cache() / "gpu" / "nvidia-ctk"
+    if not program.exists():
         say("building nvidia-ctk from its Go module (1 to 8 minutes)")
-        run(["go", "install", "-trimpath", "-ldflags", "-s -w", TOOLKIT], CGO_ENABLED="1", GOBIN=str(folder))
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        run(["gcc", "-O2", "-Wall", "-Werror", "-s", "-o", str(program), str(source), "-ldl"])
-    return [toolkit, program]
+        flags = ["-trimpath", "-ldflags", "-s -w"]
+        run(["go", "install", *flags, TOOLKIT], CGO_ENABLED="1", GOBIN=str(program.parent))
+    return program
 
 
 def seccomp() -> Path:
@@ -93,18 +94,16 @@ def key_of(files: list[Path]) -> str:
 def binaries(target: Path) -> None:
     made = Binaries(cache())
     made.build(say)
-    folder = cache() / "gpu"
-    more = extras(folder)
-    kept = folder / f"binaries-{key_of([*made.needed(), *more])}.tar.xz"
+    program = toolkit()
+    kept = program.with_name(f"binaries-{key_of([*made.needed(), program])}.tar.xz")
     if not kept.exists():
         say("packing the binaries (10 to 20 minutes and 3 GB of memory; once)")
-        for old in folder.glob("binaries-*.tar.xz"):
+        for old in kept.parent.glob("binaries-*.tar.xz"):
             old.unlink()
 
         def fill(tar: tarfile.TarFile) -> None:
             add_binaries(tar, made, say)
-            for path in more:
-                tar.add(path, f"cache/bin/{path.name}")
+            tar.add(program, f"cache/bin/{program.name}")
             tar.add(seccomp(), f"cache/lib/{SECCOMP}")
 
         archive(kept, fill)
@@ -131,13 +130,17 @@ def wheels() -> Path:
     return folder
 
 
-def python_part(target: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        pki.create(Path(folder) / "pki")
+def rest(target: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pki.create(folder / "pki")
+        source = Path(__file__).with_name("vadd.c")
+        run(["gcc", "-O2", "-Wall", "-Werror", "-s", "-o", str(folder / "vadd"), str(source), "-ldl"])
 
         def fill(tar: tarfile.TarFile) -> None:
             tar.add(wheels(), "wheels")
-            tar.add(Path(folder) / "pki", "pki")
+            for part in ("pki", "vadd"):
+                tar.add(folder / part, part)
 
         archive(target, fill)
 
@@ -149,7 +152,7 @@ def main() -> int:
     folder.mkdir(exist_ok=True)
     started = time.monotonic()
     try:
-        python_part(folder / "python.tar.xz")
+        rest(folder / "rest.tar.xz")
         binaries(folder / "binaries.tar.xz")
     except TestbedError as error:
         print(f"pack: {error}", file=sys.stderr)

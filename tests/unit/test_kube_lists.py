@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 import pytest
+from kube_client_of import Clock, client_of
 from kube_double import Answer, Asked, Reply, Server, status
-from test_kube_http import Clock, client_of
 
 from gpuready.adapters.kube import Client
 from gpuready.adapters.kube_pages import Page

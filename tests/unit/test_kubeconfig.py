@@ -11,13 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from gpuready.adapters.kube_connection import Connection, choose
-from gpuready.adapters.kube_proxy import proxy_from_env
-from gpuready.adapters.kubeconfig import read_config
 from gpuready.model.errors import UserError
 
 ONE = """
@@ -370,117 +365,7 @@ def test_nulls_are_absent_and_json_may_hold_tabs(tmp_path: Path) -> None:
     assert choose(_file(tmp_path, text), env={}).server == "https://a"
 
 
-P = {"HTTPS_PROXY": "http://p"}
-USED = ("http://p", "HTTPS_PROXY")
-
-# sentence, server, environment, what is used
-PROXIES: list[tuple[str, str, dict[str, str], tuple[str, str]]] = [
-    ("none set", "https://a", {}, ("", "")),
-    ("https", "https://a", {"HTTPS_PROXY": "http://p:3128"}, ("http://p:3128", "HTTPS_PROXY")),
-    ("upper case wins, as in Go", "https://a", {**P, "https_proxy": "http://l"}, USED),
-    ("lower case", "https://a", {"https_proxy": "http://l"}, ("http://l", "https_proxy")),
-    ("no scheme", "https://a", {"HTTPS_PROXY": "p:3128"}, ("http://p:3128", "HTTPS_PROXY")),
-    ("HTTP_PROXY is not for https", "https://a", {"HTTP_PROXY": "http://p"}, ("", "")),
-    ("HTTP_PROXY is for http", "http://a", {"HTTP_PROXY": "http://p"}, ("http://p", "HTTP_PROXY")),
-    ("loopback never", "https://127.0.0.1:6443", P, ("", "")),
-    ("localhost never", "https://localhost:6443", P, ("", "")),
-    ("the host", "https://a.b", {**P, "NO_PROXY": "x, a.b"}, ("", "")),
-    ("a host beneath", "https://k.a.b", {**P, "NO_PROXY": "a.b"}, ("", "")),
-    ("only beneath", "https://a.b", {**P, "NO_PROXY": ".a.b"}, USED),
-    ("with a star", "https://k.a.b", {**P, "NO_PROXY": "*.a.b"}, ("", "")),
-    ("another name with that end", "https://xa.b", {**P, "NO_PROXY": "a.b"}, USED),
-    ("an address range", "https://10.1.2.3", {**P, "NO_PROXY": "10.0.0.0/8"}, ("", "")),
-    ("another range", "https://11.1.2.3", {**P, "NO_PROXY": "10.0.0.0/8"}, USED),
-    ("an IPv6 range", "https://[fd00::1]:6443", {**P, "no_proxy": "fd00::/8"}, ("", "")),
-    ("the port", "https://a:6443", {**P, "NO_PROXY": "a:6443"}, ("", "")),
-    ("another port", "https://a:6443", {**P, "NO_PROXY": "a:443"}, USED),
-    ("everything", "https://a", {**P, "NO_PROXY": "*"}, ("", "")),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("server", "env", "expected"), [c[1:] for c in PROXIES], ids=[c[0] for c in PROXIES])
-def test_proxy_from_the_environment(server: str, env: dict[str, str], expected: tuple[str, str]) -> None:
-    assert proxy_from_env(server, env) == expected
-
-
 def test_proxy_url_wins_over_no_proxy(tmp_path: Path) -> None:
     path = _file(tmp_path, _cluster({"server": "https://a", "proxy-url": "socks5://p:1080"}))
     connection = choose(path, env={"HTTPS_PROXY": "http://q", "NO_PROXY": "*"})
     assert (connection.proxy, connection.proxy_from) == ("socks5://p:1080", "proxy-url")
-
-
-# whatever a file holds, it is a configuration or a UserError
-
-WORDS = """
-apiVersion kind current-context clusters contexts users name cluster context user server namespace token tokenFile exec
-command args env interactiveMode auth-provider config as as-groups as-user-extra proxy-url extensions
-certificate-authority certificate-authority-data insecure-skip-tls-verify tls-server-name
-"""
-KEYS = st.sampled_from(WORDS.split())
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(["c", "k", "u"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=5),
-    max_leaves=25,
-)
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@quick
-@given(st.binary(max_size=400))
-def test_any_bytes(tmp_path: Path, data: bytes) -> None:
-    _config_or_user_error(tmp_path, data)
-
-
-@quick
-@given(st.dictionaries(KEYS, VALUES, max_size=6))
-def test_any_tree(tmp_path: Path, tree: dict[str, Any]) -> None:
-    _config_or_user_error(tmp_path, yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "surrogateescape"))
-
-
-@quick
-@given(VALUES, VALUES, VALUES)
-def test_any_entries(tmp_path: Path, cluster: Any, user: Any, context: Any) -> None:
-    tree = {
-        "current-context": "c",
-        "clusters": [{"name": "k", "cluster": cluster}],
-        "users": [{"name": "u", "user": user}],
-        "contexts": [{"name": "c", "context": context or {"cluster": "k", "user": "u"}}],
-    }
-    _config_or_user_error(tmp_path, json.dumps(tree).encode())
-
-
-@quick
-@given(st.data())
-def test_a_good_file_with_any_one_piece_replaced(tmp_path: Path, data: st.DataObject) -> None:
-    good = ONE.encode()
-    begin = data.draw(st.integers(0, len(good)))
-    end = data.draw(st.integers(begin, min(len(good), begin + 12)))
-    _config_or_user_error(tmp_path, good[:begin] + data.draw(st.binary(max_size=8)) + good[end:])
-
-
-def _config_or_user_error(folder: Path, data: bytes) -> None:
-    path = folder / "f"
-    path.write_bytes(data)
-    told = ""
-    try:
-        choose(path, env={})
-    except UserError as error:
-        told = str(error)
-    assert told.replace("\n", "").isprintable()
-
-
-@quick
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=6), st.integers(0, 6))
-def test_merging_is_as_reading_one_file_with_the_first_of_each_name(
-    tmp_path: Path, entries: list[tuple[str, int]], cut: int
-) -> None:
-    parts = entries[:cut], entries[cut:]
-    paths = []
-    for i, part in enumerate(parts):
-        paths.append(tmp_path / f"m{i}")
-        clusters = [{"name": name, "cluster": {"server": f"https://{n}"}} for name, n in part]
-        paths[-1].write_text(json.dumps({"clusters": clusters}))
-    first: dict[str, str] = {}
-    for name, n in entries:
-        first.setdefault(name, f"https://{n}")
-    assert {name: cluster.server for name, (cluster, _) in read_config(paths).clusters.items()} == first

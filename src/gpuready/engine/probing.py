@@ -149,7 +149,7 @@ def _advice(reason: str, text: str) -> str:
         return "tolerate the taint (spec.nodes.tolerations) or leave the node out (spec.nodes.exclude)"
     if reason == "Unschedulable":
         return "gpuready status shows who holds the GPUs"
-    return "gpuready doctor says more"
+    return f"kubectl get events -n {NAMESPACE} says more"
 
 
 def _one_line(text: str) -> str:

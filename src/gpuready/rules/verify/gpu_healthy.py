@@ -25,7 +25,7 @@ def _find(node: str, gpu: Gpu) -> Iterator[Finding]:
         at=where(node, gpu.uuid),
         says=gpu.reason or "its health is failed",
         evidence=(f"agent on node/{node}: health failed",),
-        next="gpuready doctor",
+        next="gpuready status",
         nodes=(node,),
     )
 
