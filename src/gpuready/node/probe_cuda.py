@@ -34,8 +34,8 @@ SECONDS = 90.0  # for all GPUs; a GPU that hangs never returns from the driver
 KNOWN_FOLDERS = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64")
 DEVICE_NODES = ("nvidiactl", "nvidia-uvm")  # besides one nvidiaN
 
-# PTX is compiled by the driver for the GPU that is there. Version and target are the oldest that matter, those of Kepler
-# GPUs and CUDA 5.5; driver 580 on an H100 takes them.
+# PTX is compiled by the driver for the GPU that is there. Version and target are the oldest that matter, those of
+# Kepler GPUs and CUDA 5.5; driver 580 on an H100 takes them.
 PTX = b"""
 .version 3.2
 .target sm_30
