@@ -19,7 +19,7 @@ RUNTIME = ("run/containerd", "run/netns", "run/runc", "run/testbed-sysctl", "run
 
 @dataclass(frozen=True)
 class Entry:
-    """One path: its kind (folder, file, large, link, socket, gone), mode, and a file's bytes or a link's target."""
+    """One path: kind (folder, file, large, link, socket, device, gone), mode, and a file's bytes or a link's target."""
 
     kind: str
     mode: int = 0
@@ -37,6 +37,8 @@ def _entry(path: Path) -> Entry:
         return Entry("socket", mode)
     if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
         return Entry("gone")  # an overlay's mark for a deleted file of the layer below
+    if not stat.S_ISREG(status.st_mode):  # below /run/nvidia/driver/dev, say: reading /dev/zero has no end
+        return Entry("device", mode, str(status.st_rdev).encode())
     if status.st_size > LARGEST:
         return Entry("large", mode, f"{status.st_size} {status.st_mtime_ns}".encode())
     return Entry("file", mode, path.read_bytes())
@@ -86,7 +88,7 @@ def put_back(root: Path, now: Mapping[str, Entry], before: Mapping[str, Entry]) 
             shutil.copy2(Path("/") / path, root / path, follow_symlinks=False)
     for path in changed:
         entry = before.get(path)
-        if entry is None or entry.kind in ("socket", "gone"):
+        if entry is None or entry.kind in ("socket", "device", "gone"):
             continue
         target = root / path
         if entry.kind == "folder":

@@ -41,3 +41,4 @@ def admin(testbed: Testbed, image: str, tmp_path: Path) -> Iterator[Gpuready]:
         product.run("apply", "--undo", "--yes")
         product.run("uninstall", "--yes")
     testbed.kubectl("delete", "ns", "gpuready-system", "--ignore-not-found")
+    testbed.kubectl("delete", "clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/managed-by=gpuready")

@@ -45,6 +45,7 @@ class Gpuready:
             "GPUREADY_IMAGE": self.image,
             "XDG_STATE_HOME": str(self.folder / "state"),
             "NO_COLOR": "1",
+            "COLUMNS": "120",
             **self.env,
         }
 

@@ -14,29 +14,19 @@ import msgspec
 import pytest
 
 from gpuready.adapters.kube import Client, connect
-from gpuready.adapters.kube_connection import choose
-from gpuready.adapters.kube_http import Transport
 from gpuready.adapters.kube_resources import BUILT_IN
 from gpuready.model.errors import (
-    AlreadyExists,
     ApiError,
-    Cause,
     Conflict,
     FieldConflict,
-    Forbidden,
     Gone,
-    Invalid,
-    NotFound,
-    Unauthorized,
+    TimedOut,
 )
-from gpuready.model.plan import Ref
 from testbed import Testbed
-from testbed.cluster import BUSYBOX
+from tests.cluster.kube_objects import Json, account, config_map, ns, phase, pod, ref, with_meta
 
 pytestmark = pytest.mark.cluster
 
-Json = dict[str, Any]
-GRANT = "`gpuready rbac VERB` prints the rights that a verb needs; an administrator of the cluster can grant them"
 ANOTHER = str(uuid.UUID(int=0))
 
 
@@ -62,30 +52,6 @@ def namespace(cluster: Client) -> Iterator[str]:
     yield name
     if cluster.get(ns(name)):
         cluster.delete(ns(name))
-
-
-def ns(name: str) -> Ref:
-    return Ref(api_version="v1", kind="Namespace", name=name)
-
-
-def config_map(namespace: str, name: str = "a", **data: str) -> Json:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": namespace},
-        "data": data or {"x": "1"},
-    }
-
-
-def ref(namespace: str, name: str = "a", kind: str = "ConfigMap") -> Ref:
-    return Ref(api_version="v1", kind=kind, name=name, namespace=namespace)
-
-
-def as_user(testbed: Testbed, **user: Any) -> Client:
-    """The admin, acting as somebody else."""
-    connection = choose(testbed.kubeconfig)
-    acting = msgspec.structs.replace(connection.user, **user)
-    return Client(Transport(msgspec.structs.replace(connection, user=acting)))
 
 
 def test_the_cluster_is_who_it_says(cluster: Client, testbed: Testbed) -> None:
@@ -170,19 +136,15 @@ STALE: list[tuple[str, Callable[[Client, str, str, str], Any], str]] = [
         lambda c, n, _u, v: c.patch(ref(n), [{"op": "add", "path": "/data/z", "value": "2"}], resource_version=v),
         "changed",
     ),
-    ("replace, another state", lambda c, n, _u, v: c.replace(_with(config_map(n), resourceVersion=v)), "changed"),
+    ("replace, another state", lambda c, n, _u, v: c.replace(with_meta(config_map(n), resourceVersion=v)), "changed"),
     ("delete, another object", lambda c, n, _u, _v: c.delete(ref(n), uid=ANOTHER), "deleted since"),
     ("delete, another state", lambda c, n, u, v: c.delete(ref(n), uid=u, resource_version=v), "changed"),
     (
         "apply tied to an object that is gone",
-        lambda c, n, u, _v: c.apply(_with(config_map(n, "gone"), uid=u), manager="gpuready"),
+        lambda c, n, u, _v: c.apply(with_meta(config_map(n, "gone"), uid=u), manager="gpuready"),
         "deleted since",
     ),
 ]  # fmt: skip
-
-
-def _with(obj: Json, **meta: str) -> Json:
-    return {**obj, "metadata": {**obj["metadata"], **meta}}
 
 
 @pytest.mark.parametrize(("act", "said"), [c[1:] for c in STALE], ids=[c[0] for c in STALE])
@@ -211,278 +173,6 @@ def test_a_write_that_rests_on_the_latest_look_is_taken(cluster: Client, namespa
     assert cluster.get(ref(namespace)) is None
 
 
-# refusals in the server's own words
-
-# sentence, what is done, class, what is said, what to do
-REFUSALS: list[tuple[str, Callable[[Client, str], Any], type[ApiError], str, str]] = [
-    (
-        "create twice",
-        lambda c, n: [c.create(config_map(n)) for _ in range(2)],
-        AlreadyExists,
-        "configmaps/a in namespace {ns} is there already",
-        "",
-    ),
-    (
-        "delete what is not there",
-        lambda c, n: c.delete(ref(n)),
-        NotFound,
-        "configmaps/a in namespace {ns} is not there",
-        "",
-    ),
-    (
-        "create where there is no namespace",
-        lambda c, _: c.create(config_map("no-such-namespace")),
-        NotFound,
-        "namespace no-such-namespace is not there",
-        "",
-    ),
-    (
-        "fields that are missing",
-        lambda c, n: c.create(config_map(n) | {"apiVersion": "apps/v1", "kind": "DaemonSet", "spec": {}}),
-        Invalid,
-        "the API server finds daemonsets.apps/a in namespace {ns} invalid: spec.template.metadata.labels: "
-        "Invalid value: null: `selector` does not match template `labels`; "
-        "spec.template.spec.containers: Required value",
-        "correct these fields",
-    ),
-    (
-        "a field that this version does not know",
-        lambda c, n: c.apply({**config_map(n), "nope": 1}, manager="gpuready"),
-        ApiError,
-        "the API server does not take this form of configmaps/a in namespace {ns}: .nope: field not declared in schema",
-        "correct the field, or check the version of the cluster",
-    ),
-    (
-        "an object that is too large",
-        lambda c, n: c.create(config_map(n, x="y" * (4 << 20))),
-        ApiError,
-        "configmaps/a in namespace {ns} is too large for the API server",
-        "make it smaller: etcd takes 1.5 MiB an object",
-    ),
-    (
-        "a kind of a group that is not installed",
-        lambda c, _: c.get(Ref(api_version="nvidia.com/v1", kind="ClusterPolicy", name="x")),
-        NotFound,
-        "the cluster does not serve ClusterPolicy in nvidia.com/v1",
-        "install its CustomResourceDefinition, or check the cluster's version",
-    ),
-    (
-        "a version of a known kind that is not served",
-        lambda c, n: c.get(Ref(api_version="apps/v9", kind="DaemonSet", name="x", namespace=n)),
-        NotFound,
-        "the cluster does not serve daemonsets.apps",
-        "install what provides it (its CustomResourceDefinition), or check the cluster's version",
-    ),
-    ("the log of no pod", lambda c, n: c.logs(n, "p"), NotFound, "pods/p in namespace {ns} is not there", ""),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("act", "kind", "what", "todo"), [c[1:] for c in REFUSALS], ids=[c[0] for c in REFUSALS])
-def test_a_refusal(
-    act: Callable[[Client, str], Any], kind: type[ApiError], what: str, todo: str, cluster: Client, namespace: str
-) -> None:
-    with pytest.raises(ApiError) as caught:
-        act(cluster, namespace)
-    assert (type(caught.value), caught.value.what, caught.value.next) == (kind, what.format(ns=namespace), todo)
-
-
-def test_a_namespace_that_is_being_deleted(cluster: Client, namespace: str) -> None:
-    cluster.create(_with(config_map(namespace), finalizers=["gpuready.dev/test"]))  # type: ignore[arg-type]
-    cluster.delete(ns(namespace))
-    try:
-        cluster.wait_for(ns(namespace), lambda o: o is not None and o["status"]["phase"] == "Terminating", timeout=10)
-        with pytest.raises(Forbidden) as caught:
-            cluster.apply(config_map(namespace, "late"), manager="gpuready")
-        assert str(caught.value) == (
-            f"namespace {namespace} is being deleted, so configmaps/late in namespace {namespace} cannot be created; "
-            f"wait until it is gone (kubectl get ns {namespace} shows what holds it), then run this again"
-        )
-        assert caught.value.causes == (
-            Cause("NamespaceTerminating", f"namespace {namespace} is being terminated", "metadata.namespace"),
-        )
-    finally:
-        cluster.patch(ref(namespace), {"metadata": {"finalizers": None}})
-    assert cluster.wait_for(ns(namespace), lambda o: o is None, timeout=60) is None
-
-
-def test_a_policy_that_denies_is_named_with_its_words(cluster: Client, namespace: str) -> None:
-    policy = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": namespace},
-        "spec": {
-            "matchConstraints": {
-                "resourceRules": [
-                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
-                ]
-            },
-            "validations": [{"expression": "object.metadata.name != 'no'", "message": "that name is ours"}],
-        },
-    }
-    binding = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": namespace},
-        "spec": {
-            "policyName": namespace,
-            "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
-        },
-    }
-    made = [cluster.create(policy), cluster.create(binding)]
-    try:
-        error = _until_refused(lambda: cluster.create(config_map(namespace, "no"), dry_run=True))
-        assert (type(error), error.what, error.next) == (
-            Invalid,
-            f"ValidatingAdmissionPolicy {namespace} (binding {namespace}) denies create configmaps/no in namespace "
-            f"{namespace}: that name is ours",
-            "meet the policy, or ask its owner for an exception",
-        )
-    finally:
-        _remove(cluster, made)
-
-
-def test_a_webhook_that_does_not_answer_is_named(cluster: Client, namespace: str) -> None:
-    hook = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": namespace},
-        "webhooks": [
-            {
-                "name": "hook.gpuready.dev",
-                "clientConfig": {"service": {"name": "nobody", "namespace": namespace}},
-                "rules": [
-                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
-                ],
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
-                "admissionReviewVersions": ["v1"],
-                "sideEffects": "None",
-                "timeoutSeconds": 1,
-            }
-        ],
-    }
-    made = [cluster.create(hook)]
-    try:
-        error = _until_refused(lambda: cluster.create(config_map(namespace)))
-        assert (error.code, error.what, error.maybe_done) == (
-            500,
-            f"admission webhook hook.gpuready.dev does not answer, so the API server refuses create configmaps/a in "
-            f"namespace {namespace}: failed to call webhook: "
-            f'Post "https://nobody.{namespace}.svc:443/?timeout=1s": service "nobody" not found',
-            False,
-        )
-    finally:
-        _remove(cluster, made)
-    assert cluster.get(ref(namespace)) is None
-
-
-def _until_refused(act: Callable[[], Any]) -> ApiError:
-    """A new policy or webhook takes the API server a moment to see; each try before that must leave nothing."""
-    for _ in range(100):
-        try:
-            done = act()
-        except ApiError as error:
-            return error
-        assert done, "a create answers with an object"
-        time.sleep(0.1)
-    raise AssertionError("never refused")
-
-
-def _remove(cluster: Client, made: list[Json]) -> None:
-    for obj in made:
-        cluster.delete(Ref(api_version=obj["apiVersion"], kind=obj["kind"], name=obj["metadata"]["name"]))
-
-
-def test_pod_security_and_quota_are_named(cluster: Client, namespace: str) -> None:
-    cluster.patch(ns(namespace), {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}})
-    pod = _pod(namespace, "true")
-    pod["spec"]["containers"][0]["securityContext"] = {"privileged": True}
-    with pytest.raises(Forbidden) as caught:
-        cluster.create(pod)
-    assert caught.value.what == (
-        f'Pod Security baseline:latest forbids pods/p in namespace {namespace}: privileged (container "c" must not set '
-        "securityContext.privileged=true)"
-    )
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "none", "namespace": namespace},
-        "spec": {"hard": {"count/configmaps": "1"}},
-    }
-    cluster.create(quota)
-    # the controller counts kube-root-ca.crt before the quota holds
-    counted = ref(namespace, "none", "ResourceQuota")
-    cluster.wait_for(counted, lambda o: bool(o and o.get("status", {}).get("used")), timeout=30)
-    with pytest.raises(Forbidden) as caught:
-        cluster.create(config_map(namespace))
-    assert (caught.value.what, caught.value.next) == (
-        f"quota none forbids configmaps/a in namespace {namespace}: requested: count/configmaps=1, "
-        "used: count/configmaps=1, limited: count/configmaps=1",
-        "raise the quota, or free what it counts",
-    )
-
-
-# who we are
-
-
-def test_impersonation_really_impersonates(testbed: Testbed, cluster: Client) -> None:
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {"name": ""}}
-    with as_user(
-        testbed, impersonate="alice", as_uid="7", as_groups=("g1", "g2"), as_user_extra={"a/b": ("c", "d")}
-    ) as alice:
-        with pytest.raises(Forbidden) as caught:
-            alice.list_objects("v1", "Node")
-        assert (caught.value.what, caught.value.next) == ("alice may not list nodes cluster-wide", GRANT)
-        told = alice.create(review)["status"]["userInfo"]
-    assert told == {
-        "username": "alice", "uid": "7", "groups": ["g1", "g2", "system:authenticated"], "extra": {"a/b": ["c", "d"]},
-    }  # fmt: skip
-    assert [n["kind"] for n in cluster.list_objects("v1", "Node")] == ["Node"] * len(testbed.nodes)
-
-
-def test_can_i_is_what_then_happens(testbed: Testbed, cluster: Client, namespace: str) -> None:
-    role = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "Role",
-        "metadata": {"name": "r", "namespace": namespace},
-        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["a"], "verbs": ["get"]}],
-    }
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "r", "namespace": namespace},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "alice"}],
-    }
-    for obj in (role, binding, config_map(namespace), config_map(namespace, "b")):
-        cluster.create(obj)
-    with as_user(testbed, impersonate="alice") as alice:
-        deadline = time.monotonic() + 10
-        while not alice.can_i("get", "configmaps", namespace=namespace, name="a").allowed:
-            assert time.monotonic() < deadline, "the new role is never seen"
-        allowed = {}
-        for name in ("a", "b"):
-            try:
-                allowed[name] = alice.get(ref(namespace, name)) is not None
-            except Forbidden:
-                allowed[name] = False
-        asked = {n: alice.can_i("get", "configmaps", namespace=namespace, name=n).allowed for n in ("a", "b")}
-        anywhere = alice.can_i("get", "configmaps").allowed
-    assert (asked, allowed, anywhere) == ({"a": True, "b": False}, {"a": True, "b": False}, False)
-    assert cluster.can_i("*", "*", group="*").allowed
-
-
-def test_a_token_that_is_not_known(testbed: Testbed) -> None:
-    none = {"client_certificate": "", "client_certificate_data": "", "client_key": "", "client_key_data": ""}
-    with as_user(testbed, **none, token="no-such-token") as nobody, pytest.raises(Unauthorized) as caught:
-        nobody.version()
-    user = nobody.connection.user_name
-    assert str(caught.value) == (
-        f"{nobody.server} does not accept the credentials of user {user} (token, {testbed.kubeconfig}); "
-        "log in again, or get a new kubeconfig"
-    )
-
-
 # lists and watches
 
 
@@ -500,9 +190,10 @@ def test_a_paged_list_equals_an_unpaged_one(cluster: Client, namespace: str) -> 
     assert raw == ["ConfigMapList"]
 
 
-def test_wait_for_returns_the_last_state_when_time_is_up(cluster: Client, namespace: str) -> None:
+def test_wait_for_says_when_time_is_up(cluster: Client, namespace: str) -> None:
     began = time.monotonic()
-    assert cluster.wait_for(ref(namespace), lambda o: o is not None, timeout=2) is None
+    with pytest.raises(TimedOut):
+        cluster.wait_for(ref(namespace), lambda o: o is not None, timeout=2)
     assert 1.9 < time.monotonic() - began < 6
 
 
@@ -534,25 +225,11 @@ def test_wait_for_sees_a_change_at_once(cluster: Client, namespace: str) -> None
 # pods
 
 
-def _pod(namespace: str, script: str) -> Json:
-    container = {"name": "c", "image": BUSYBOX, "command": ["/bin/sh", "-c", script]}
-    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": namespace}, "spec": spec}
-
-
-def _phase(obj: Json | None) -> str:
-    return str(obj["status"].get("phase")) if obj else ""
-
-
-def _account(cluster: Client, namespace: str) -> None:
-    cluster.wait_for(ref(namespace, "default", "ServiceAccount"), lambda o: o is not None, timeout=30)
-
-
 def test_logs(cluster: Client, namespace: str) -> None:
-    _account(cluster, namespace)
-    pod = cluster.create(_pod(namespace, "for i in 1 2 3 4; do echo line $i; done; printf '\\377 end'"))
-    ended = cluster.wait_for(ref(namespace, "p", "Pod"), lambda o: _phase(o) == "Succeeded", timeout=60)
-    assert (_phase(ended), ended and ended["metadata"]["uid"]) == ("Succeeded", pod["metadata"]["uid"])
+    account(cluster, namespace)
+    made = cluster.create(pod(namespace, "for i in 1 2 3 4; do echo line $i; done; printf '\\377 end'"))
+    ended = cluster.wait_for(ref(namespace, "p", "Pod"), lambda o: phase(o) == "Succeeded", timeout=60)
+    assert (phase(ended), ended and ended["metadata"]["uid"]) == ("Succeeded", made["metadata"]["uid"])
     whole = "line 1\nline 2\nline 3\nline 4\n\ufffd end"
     assert cluster.logs(namespace, "p") == whole
     assert cluster.logs(namespace, "p", container="c", limit=10) == whole[:10]
@@ -566,9 +243,9 @@ def test_logs(cluster: Client, namespace: str) -> None:
 
 
 def test_a_pod_answers_through_the_api_server(cluster: Client, namespace: str) -> None:
-    _account(cluster, namespace)
-    cluster.create(_pod(namespace, "echo hello > /tmp/index; httpd -f -p 8080 -h /tmp"))
-    cluster.wait_for(ref(namespace, "p", "Pod"), lambda o: _phase(o) == "Running", timeout=60)
+    account(cluster, namespace)
+    cluster.create(pod(namespace, "echo hello > /tmp/index; httpd -f -p 8080 -h /tmp"))
+    cluster.wait_for(ref(namespace, "p", "Pod"), lambda o: phase(o) == "Running", timeout=60)
     deadline = time.monotonic() + 10
     while True:
         try:

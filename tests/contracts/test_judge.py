@@ -30,11 +30,11 @@ def finds(number: int) -> Iterator[Finding]:
         yield HERE
 
 
-def wants_unread(unread: str) -> Iterator[Finding]:  # noqa: ARG001 - its name is the point
+def wants_unread(unread: str) -> Iterator[Finding]:
     yield HERE
 
 
-def wants_absent(absent: str) -> Iterator[Finding]:  # noqa: ARG001 - its name is the point
+def wants_absent(absent: str) -> Iterator[Finding]:
     yield HERE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -16,7 +17,7 @@ import yaml
 
 from gpuready.engine import catalog
 from gpuready.engine.judge import judge_rule
-from gpuready.model.facts.cluster import Node
+from gpuready.model.facts.cluster import Node, Pod
 from gpuready.model.rule import Rule
 
 from .cases import Case, all_cases, cases_of
@@ -153,3 +154,25 @@ def imported(source: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module or ""
+
+
+def test_judging_a_cluster_ten_times_as_large_costs_no_more_than_proportionally() -> None:
+    small, large = (cost(scale) for scale in (100, 1000))
+    assert large < 30 * small
+
+
+def cost(scale: int) -> float:
+    """Seconds for all rules over so many nodes with ten pods each; the best of three."""
+    names = [f"n{i}" for i in range(scale)]
+    facts = build({"chosen": names})
+    facts["looks"] = dict.fromkeys(names, facts["looks"]["gpu-1"])
+    nodes = tuple(Node(name=name, uid=name, ready=True, kubelet="v1.34.4") for name in names)
+    pods = tuple(Pod(namespace="d", name=str(i), uid=str(i), node=names[i % scale]) for i in range(10 * scale))
+    facts["cluster"] = msgspec.structs.replace(facts["cluster"], nodes=nodes, pods=pods)
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        for rule in RULES:
+            judge_rule(rule, facts)
+        times.append(time.process_time() - start)
+    return min(times)

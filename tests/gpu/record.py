@@ -1,4 +1,4 @@
-"""What the GPU run did and saw: a line of JSON each, written at once, so that a run that is cut off tells all the same."""
+"""What the GPU run did and saw, a line of JSON each, written at once: a run that is cut off tells all the same."""
 
 from __future__ import annotations
 

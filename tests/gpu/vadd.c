@@ -1,9 +1,12 @@
-/* A CUDA program as small as it gets, for an image without Python: 50,000 sums through the driver API, PTX in the source.
- * Needs libc and libdl from its image and libcuda.so.1 from whoever gave it a GPU. Prints one line; exit status 0 when
- * every sum is right. https://docs.nvidia.com/cuda/cuda-driver-api/ */
+/* A CUDA program as small as it gets, for an image without Python: 50,000 sums through the driver API, PTX in the source,
+ * again and again for as many seconds as its argument says. Needs libc from its image and libcuda.so.1 from whoever gave
+ * it a GPU. Prints one line of JSON; exit status 0 when every sum is right.
+ * https://docs.nvidia.com/cuda/cuda-driver-api/ */
+#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define COUNT 50000
 #define BLOCK 256
@@ -43,9 +46,11 @@ static void *function(const char *name) {
         }                                                               \
     } while (0)
 
-int main(void) {
+int main(int argc, char **argv) {
     static float left[COUNT], right[COUNT], sum[COUNT];
-    int device, wrong = 0;
+    int device, wrong = 0, rounds = 0;
+    time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 0);
+    Dl_info from = {0};
     unsigned count = COUNT;
     void *context, *module, *kernel;
     address a, b, c;
@@ -75,16 +80,22 @@ int main(void) {
     CALL(cuMemcpyHtoD_v2, (address, const void *, size_t), a, left, sizeof left);
     CALL(cuMemcpyHtoD_v2, (address, const void *, size_t), b, right, sizeof right);
     void *arguments[] = {&a, &b, &c, &count};
-    CALL(cuLaunchKernel,
-         (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **), kernel,
-         (COUNT + BLOCK - 1) / BLOCK, 1, 1, BLOCK, 1, 1, 0, NULL, arguments, NULL);
-    CALL(cuCtxSynchronize, (void), );
+    do {
+        CALL(cuLaunchKernel,
+             (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **),
+             kernel, (COUNT + BLOCK - 1) / BLOCK, 1, 1, BLOCK, 1, 1, 0, NULL, arguments, NULL);
+        CALL(cuCtxSynchronize, (void), );
+        rounds++;
+    } while (time(NULL) < end);
     CALL(cuMemcpyDtoH_v2, (void *, address, size_t), sum, c, sizeof sum);
     for (int i = 0; i < COUNT; i++)
         wrong += sum[i] != 3.0f * i;
-    printf("GPU-");
+    dladdr(function("cuInit"), &from);
+    printf("{\"uuid\": \"GPU-");
     for (int i = 0; i < 16; i++)
         printf("%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", id.bytes[i]);
-    printf(" %s: %d of %d sums right\n", name, COUNT - wrong, COUNT);
+    printf("\", \"name\": \"%s\", \"elements\": %d, \"wrong\": %d, \"rounds\": %d, ", name, COUNT, wrong, rounds);
+    printf("\"library\": \"%s\", \"LD_LIBRARY_PATH\": \"%s\"}\n", from.dli_fname ? from.dli_fname : "",
+           getenv("LD_LIBRARY_PATH") ? getenv("LD_LIBRARY_PATH") : "");
     return wrong != 0;
 }

@@ -1,10 +1,12 @@
-"""A client of the test server with a clock of its own, without kubeconfig or TLS."""
+"""A client of the test server with a clock of its own, without kubeconfig or TLS, and what it reads."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs
 
-from kube_double import Answer
+import msgspec
+from kube_double import Answer, Asked
 
 from gpuready.adapters.kube import Client
 from gpuready.adapters.kube_connection import Connection
@@ -38,3 +40,19 @@ def client_of(url: str, clock: Clock, **more: Any) -> Client:
         source="/k/config", **more,
     )  # fmt: skip
     return Client(Transport(connection, now=clock.now, sleep=clock.sleep))
+
+
+class Name(msgspec.Struct, frozen=True):
+    name: str
+
+
+class Named(msgspec.Struct, frozen=True):
+    metadata: Name
+
+
+def pod(name: str, version: int = 0, **more: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "resourceVersion": str(version)}, **more}
+
+
+def query(asked: Asked) -> dict[str, str]:
+    return {key: values[0] for key, values in parse_qs(asked.query, keep_blank_values=True).items()}

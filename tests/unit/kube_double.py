@@ -122,6 +122,81 @@ def status(code: int, reason: str = "", message: str = "", **details: Any) -> An
 Reply = Answer | Callable[[Asked], Answer]
 
 
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    owner: Server
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except (ConnectionError, ssl.SSLError):
+            self.close_connection = True
+
+    def _any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        path, _, query = self.path.partition("?")
+        headers: dict[str, list[str]] = {}
+        for name, value in self.headers.items():
+            headers.setdefault(name.lower(), []).append(value)
+        asked = Asked(self.command, path, query, headers, body, _client_name(self.connection))
+        reply = self.owner._next(asked)
+        self._send(reply if isinstance(reply, Answer) else reply(asked))
+
+    def _send(self, answer: Answer) -> None:
+        if answer.drop:
+            self.close_connection = True
+            return
+        self.send_response(answer.code)
+        if answer.lines is not None:
+            self._stream(answer.lines, cut=answer.cut)
+            return
+        data = answer.data()
+        for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data) + (100 if answer.cut else 0)))
+        self.end_headers()
+        self.wfile.write(data)
+        self.wfile.flush()
+        if answer.cut:
+            self.close_connection = True
+
+    def _stream(self, lines: Iterable[bytes], *, cut: bool) -> None:
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for line in lines:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            self.wfile.flush()
+        if cut:
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815
+
+    def log_message(self, *_: object) -> None: ...
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    tls: ssl.SSLContext | None = None
+
+    def __init__(self, port: int, handler: type[_Handler]) -> None:
+        super().__init__(("127.0.0.1", port), handler)
+        self.open: list[socket.socket] = []
+
+    def handle_error(self, *_: object) -> None: ...  # refused handshakes are what some tests are about
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        self.open.append(request)
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(10)
+        with self.tls.wrap_socket(request, server_side=True) as tls:  # in this connection's own thread
+            super().finish_request(tls, client_address)
+
+
 class Server:
     """`replies` are used up in turn, the last one for ever."""
 
@@ -131,87 +206,9 @@ class Server:
         self.asked: list[Asked] = []
         self.replies: list[Reply] = [Answer(200, {"kind": "NamespaceList", "metadata": {}, "items": []})]
         self._lock = threading.Lock()
-        self._open: list[socket.socket] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_one_request(self) -> None:
-                try:
-                    super().handle_one_request()
-                except (ConnectionError, ssl.SSLError):
-                    self.close_connection = True
-
-            def _any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                path, _, query = self.path.partition("?")
-                headers: dict[str, list[str]] = {}
-                for name, value in self.headers.items():
-                    headers.setdefault(name.lower(), []).append(value)
-                client = _client_name(self.connection)
-                asked = Asked(self.command, path, query, headers, body, client)
-                reply = server._next(asked)
-                answer = reply if isinstance(reply, Answer) else reply(asked)
-                self._send(answer)
-
-            def _send(self, answer: Answer) -> None:
-                if answer.drop:
-                    self.close_connection = True
-                    return
-                self.send_response(answer.code)
-                if answer.lines is not None:
-                    self._stream(answer.lines, cut=answer.cut)
-                    return
-                data = answer.data()
-                for name, value in {"Content-Type": "application/json", **answer.headers}.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(data) + (100 if answer.cut else 0)))
-                self.end_headers()
-                self.wfile.write(data)
-                self.wfile.flush()
-                if answer.cut:
-                    self.close_connection = True
-
-            def _stream(self, lines: Iterable[bytes], *, cut: bool) -> None:
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
-                for line in lines:
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-                    self.wfile.flush()
-                if cut:
-                    self.close_connection = True
-                else:
-                    self.wfile.write(b"0\r\n\r\n")
-
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815
-
-            def log_message(self, *_: object) -> None: ...
-
-        class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: object) -> None: ...  # refused handshakes are what some tests are about
-
-            def finish_request(self, request: Any, client_address: Any) -> None:
-                server._open.append(request)
-                if pair:  # here, in the connection's own thread, so that a bad handshake blocks nobody
-                    request.settimeout(10)
-                    request = tls.wrap_socket(request, server_side=True)
-                super().finish_request(request, client_address)
-                if pair:
-                    request.close()
-
+        self._http = _Http(port, type("Handler", (_Handler,), {"owner": self}))
         if pair:
-            file = folder / f"server-{id(self)}.pem"
-            file.write_bytes(pair.cert + pair.key)
-            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            tls.load_cert_chain(file)
-            if client_ca:
-                tls.load_verify_locations(cadata=client_ca.decode())
-                tls.verify_mode = ssl.CERT_REQUIRED if demand else ssl.CERT_OPTIONAL
-        self._http = Quiet(("127.0.0.1", port), Handler)
+            self._http.tls = _tls(pair, folder / f"server-{id(self)}.pem", client_ca, demand=demand)
         self.port = self._http.server_address[1]
         self.url = f"{'https' if pair else 'http'}://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
@@ -226,9 +223,19 @@ class Server:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
-        for connection in self._open:  # kept-alive ones too: this server is gone
+        for connection in self._http.open:  # kept-alive ones too: this server is gone
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+def _tls(pair: Pair, file: Path, client_ca: bytes, *, demand: bool) -> ssl.SSLContext:
+    file.write_bytes(pair.cert + pair.key)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(file)
+    if client_ca:
+        tls.load_verify_locations(cadata=client_ca.decode())
+        tls.verify_mode = ssl.CERT_REQUIRED if demand else ssl.CERT_OPTIONAL
+    return tls
 
 
 def _client_name(connection: socket.socket) -> str:

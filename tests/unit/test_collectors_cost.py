@@ -11,7 +11,7 @@ import pytest
 
 from gpuready.collectors import nodes, pods
 
-PAGES = 10
+PAGES = 3
 NODE: dict[str, Any] = {
     "metadata": {
         "name": "n",

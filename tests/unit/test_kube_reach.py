@@ -109,6 +109,13 @@ ODD_ANSWERS: list[tuple[str, Callable[[Client], Any], Answer, str, str]] = [
         "pod ns/p port 9400 answered 404: no such page",
         "",
     ),
+    (
+        "a pod that wants other credentials than ours",
+        lambda c: c.proxy_get("ns", "p", 9400, "/x"),
+        Answer(401, b"", {"Content-Type": "text/plain"}),
+        "pod ns/p port 9400 answered 401: nothing more",
+        "",
+    ),
 ]
 
 

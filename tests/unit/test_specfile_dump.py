@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gpuready.adapters import specfile
 from gpuready.adapters.specfile import SpecError
@@ -112,6 +113,15 @@ def test_a_setup_that_is_not_valid_is_not_written() -> None:
         "the new spec: metadata.name: holds a line break or another control character",
         "the new spec: spec.cluster.server: must be an http or https URL without user name, password and query",
     ]
+
+
+def test_a_long_label_key_is_written_in_one_line() -> None:
+    """PyYAML writes keys of more than 128 characters with `? ` over two lines."""
+    key = "x" * 200 + "/gpu"
+    setup = replace(LEAST, spec=Setup(nodes=NodeChoice(match_labels={key: ""})))
+    text = specfile.dump(setup, {})
+    assert f"\n      {key}: ''\n" in text
+    assert specfile.load(text, "f.yaml") == setup
 
 
 # ---- the file

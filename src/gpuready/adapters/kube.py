@@ -245,8 +245,8 @@ class Client:
         timeout: float,
         each: Callable[[], None] | None = None,
     ) -> Json | None:
-        """The last state seen (None: not there), as soon as `until` holds for it, or after `timeout` seconds: ask
-        `until` which it was. `each` is called after every state and at least every ten seconds."""
+        """The state (None: not there) for which `until` holds; TimedOut, a TimeoutError, after `timeout` seconds.
+        `until` is asked after every change; with `each`, which is called before it, at least every ten seconds."""
         one = requests.collection(self._find(ref), verb="watch", namespace=ref.namespace, name=ref.name)
         return follow(
             self._transport,

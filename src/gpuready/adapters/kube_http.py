@@ -131,6 +131,7 @@ class Transport:
                 fault, pause = self._explain_refusal(refusal, call, identity), _pause(refusal, call, next(pauses))
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 fault, pause = self.explain(error, call), self._pause_after(error, call, next(pauses))
+                fault.__cause__ = error
             if pause is None or self.now() + pause > until:
                 raise fault
             self.sleep(pause)
@@ -143,11 +144,11 @@ class Transport:
 
     def _explain_refusal(self, refusal: _RefusedError, call: Call, identity: Identity) -> ApiError:
         status = read_status(refusal.body)
-        if refusal.code == 401:
-            return self._unauthorized(refusal, status, call, identity)
         if status is None and call.through:
             told = clean(refusal.body[:1000].decode("utf-8", "replace"), 300) or "nothing more"
             return ApiError(f"{call.through} answered {refusal.code}: {told}", code=refusal.code, target=call.target)
+        if refusal.code == 401:
+            return self._unauthorized(refusal, status, call, identity)
         if status is None and not _plain_api_answer(refusal):
             return not_kubernetes(
                 refusal.code, refusal.content_type, refusal.location, call.target, way(self.connection)

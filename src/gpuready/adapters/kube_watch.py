@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gpuready.adapters.kube_errors import Status, api_error
 from gpuready.adapters.kube_http import Call, Transport, backoff
 from gpuready.adapters.kube_pages import decode
-from gpuready.model.errors import ApiError, Gone, Unreachable
+from gpuready.model.errors import ApiError, Gone, TimedOut, Unreachable
 
 WINDOW = 240  # seconds that the server keeps one connection open; dead ones are noticed by TCP keepalive
 GRACE = 10.0  # seconds that a server may be late with closing
@@ -144,30 +144,21 @@ def follow(
     each: Callable[[], None],
     window: int,
 ) -> dict[str, Any] | None:
-    """One object through lists and watches until `met` holds for its state (None while it is not there).
+    """The state of one object (None: not there) for which `met` holds, through lists and watches; else TimedOut.
 
-    Returns the last state seen, also when the deadline came first. `one` lists the collection with a field selector
-    for the object's name. `each` is called after every state and at least every `window` seconds.
+    `one` lists the collection with a field selector for the object's name. `each` is called and `met` is asked after
+    every state and at the end of every window, so that `met` may also look at other things.
     """
     pauses = backoff()
     while True:
         try:
-            found = decode(transport.send(one), _found.decode, one.target)
-            last = found.items[0] if found.items else None
-            each()
-            if met(last):
-                return last
-            version = found.metadata.resource_version
-            events = watch(transport, one, dict[str, Any], resource_version=version, deadline=deadline, window=window)
-            with contextlib.closing(events):
-                for event in events:
-                    each()
-                    if event.type == "BOOKMARK":
-                        continue
-                    last = None if event.type == "DELETED" else event.object
-                    if met(last):
-                        return last
-            return last
+            for state in _states(transport, one, deadline, window):
+                each()
+                if met(state):
+                    return state
+            raise TimedOut(
+                f"{one.target} did not become what was waited for in time", "look at it, then run this again"
+            )
         except Gone:  # history has been compacted, or began anew after a restore of the data store
             transport.sleep(next(pauses))
         except ApiError as error:
@@ -175,6 +166,22 @@ def follow(
             if not passes(error) or transport.now() + pause >= deadline:
                 raise
             transport.sleep(pause)
+
+
+def _states(
+    transport: Transport, one: Call, deadline: float, window: int
+) -> Generator[dict[str, Any] | None, None, None]:
+    """What is there now, then each change; at the end of every window the same once more."""
+    found = decode(transport.send(one), _found.decode, one.target)
+    state = found.items[0] if found.items else None
+    yield state
+    version = found.metadata.resource_version
+    events = watch(transport, one, dict[str, Any], resource_version=version, deadline=deadline, window=window)
+    with contextlib.closing(events):
+        for event in events:
+            if event.type != "BOOKMARK":
+                state = None if event.type == "DELETED" else event.object
+            yield state
 
 
 class _Found(msgspec.Struct):

@@ -103,7 +103,7 @@ class _Writer:
     def _members(self, value: Any, path: str, indent: str) -> None:
         for item in value:
             name = item["key"] if isinstance(item, dict) else item
-            line = _member(item, value[item]) if isinstance(value, dict) else f"- {_flow(item)}"
+            line = _member(item, value[item]) if isinstance(value, dict) else f"- {_yaml(item)}"
             self._line(indent + line, self._evidence.pop(f"{path}[{name}]", ""), indent)
 
     def _above(self, field: inspect.Field, path: str, indent: str) -> None:
@@ -136,13 +136,11 @@ def _notes(field: inspect.Field, name: str) -> Any:
 
 
 def _member(name: str, value: Any) -> str:
-    """`name: value` in one line that reads back as both."""
-    if isinstance(value, str):
-        return yaml.dump({name: value}, Dumper=yaml.CSafeDumper, width=1 << 30).strip()
-    return f"{name}: {_flow(value)}"
+    """`name: value` in one line. A name alone: PyYAML writes long keys over two lines, with question marks."""
+    return f"{_yaml(name)}: {_yaml(value)}"
 
 
-def _flow(value: Any) -> str:
-    return yaml.dump([value], Dumper=yaml.CSafeDumper, default_flow_style=True, sort_keys=False, width=1 << 30).strip()[
-        1:-1
-    ]
+def _yaml(value: Any) -> str:
+    """One line of YAML that reads back as `value`."""
+    text = yaml.dump(value, Dumper=yaml.CSafeDumper, default_flow_style=True, sort_keys=False, width=1 << 30)
+    return text.removesuffix("...\n").strip()

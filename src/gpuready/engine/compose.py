@@ -9,7 +9,7 @@ import msgspec
 
 from gpuready.components.native_agent.component import Layout, namespace
 from gpuready.components.native_agent.probes import compute_pod, look_pod
-from gpuready.engine.design import Choice, Design, gpus_of
+from gpuready.engine.design import Choice, Design, driven, gpus_of
 from gpuready.engine.diff import changes
 from gpuready.engine.leave import leave_node
 from gpuready.model.digest import digest
@@ -225,7 +225,7 @@ def _label(node: str, world: World) -> str | None:
 def _arrive(node: str, wanted: Design, world: World) -> Step:
     layout = wanted.layouts[node]
     obj = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": {AGENT_LABEL: layout.slug}}}
-    gpus = gpus_of(wanted.choice.looks[node])
+    gpus = driven(wanted.choice.looks[node])
     change = FieldChange(path=LABEL_PATH, before=_label(node, world), after=layout.slug)
     return Step(
         id=f"label Node/{node} {layout.slug}",
@@ -257,7 +257,7 @@ def _restarts(wanted: Design, world: World) -> list[Step]:
         if layout is None or pod.labels.get(TEMPLATE_LABEL) == templates[layout.daemonset] or pod.terminating:
             continue
         ref = Ref(api_version="v1", kind="Pod", name=pod.name, namespace=NAMESPACE)
-        gpus = gpus_of(wanted.choice.looks[pod.node])
+        gpus = driven(wanted.choice.looks[pod.node])
         out.append(
             Step(
                 id=f"restart agent on {pod.node} {pod.uid}",
@@ -291,7 +291,7 @@ def _held(node: str, world: World) -> bool:
 
 
 def _proof(node: str, wanted: Design, world: World) -> Step:
-    gpus = gpus_of(wanted.choice.looks[node])
+    gpus = driven(wanted.choice.looks[node])
     nonce = digest([world.cluster.identity.uid, node, wanted.layouts[node], world.setup])
     return Step(
         id=f"compute on {node}",

@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 
-from gpuready.components.native_agent.component import DEFAULT_TOLERATION, Layout, render
-from gpuready.model.facts.cluster import ClusterFacts, Node, Taint
+from gpuready.components.native_agent.component import Layout, render
+from gpuready.model.facts.cluster import ClusterFacts, Node
 from gpuready.model.facts.host import DriverFiles, HostReport
 from gpuready.model.journal import Inventory
 from gpuready.model.plan import Skipped, Value
-from gpuready.model.spec import Setup, Toleration
+from gpuready.model.spec import Setup
+from gpuready.model.taints import untolerated
 from gpuready.model.unknown import Unknown, known
 
 Json = dict[str, Any]
@@ -43,6 +44,11 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
 def gpus_of(look: HostReport) -> int:
     """How many GPUs the look found on the PCI bus; 0 also when it could not look."""
     return 0 if isinstance(look.gpus, Unknown) else len(look.gpus)
+
+
+def driven(look: HostReport) -> int:
+    """How many of them the NVIDIA driver has: only these can become allocatable."""
+    return 0 if isinstance(look.gpus, Unknown) else sum(1 for g in look.gpus if g.kernel_driver == "nvidia")
 
 
 def choose(setup: Setup, cluster: ClusterFacts, inventory: Inventory) -> Choice:
@@ -79,21 +85,8 @@ def _left_out(node: Node, setup: Setup) -> str | None:
         return f"runs {node.os}"
     if node.ready is not True:
         return "not Ready"
-    taints = untolerated(node, setup)
-    return f"taint {taints[0]} is not tolerated (nodes.tolerations)" if taints else None
-
-
-def untolerated(node: Node, setup: Setup) -> list[Taint]:
-    """Taints that would keep our pods away. A cordon's own taint is left to `unschedulable`."""
-    rules = (DEFAULT_TOLERATION, *setup.nodes.tolerations)
-    hard = [t for t in node.taints if t.effect in ("NoSchedule", "NoExecute")]
-    return [t for t in hard if not any(tolerates(rule, t) for rule in rules)]
-
-
-def tolerates(rule: Toleration, taint: Taint) -> bool:
-    if rule.key != taint.key or rule.effect not in ("", taint.effect):
-        return False
-    return rule.operator == "Exists" or rule.value == taint.value
+    taint = next(untolerated(node, setup), None)
+    return f"taint {taint} is not tolerated (nodes.tolerations)" if taint else None
 
 
 def _valid_look(node: Node, inventory: Inventory) -> HostReport | None:

@@ -177,6 +177,8 @@ class Executor:
         if _uid(self.cluster.get(action.ref)) != action.uid:
             return Done(note="was gone already")
         self.cluster.delete(action.ref, uid=action.uid)
+        if _uid(self.cluster.get(action.ref)) != action.uid:
+            return Done()
         self.cluster.wait_for(
             action.ref, lambda o: o is None or _uid(o) != action.uid, timeout=120, each=self.journal.hold
         )
@@ -239,7 +241,10 @@ def _computed(texts: Mapping[str, str], nonce: str) -> Done:
     bad = [v for v in verdicts if v.computed != "pass"]
     if bad or not verdicts or any(r.nonce != nonce for r in reports.values()):
         what = "; ".join(f"{v.node} {v.uuid}: {v.note}" for v in bad) or "the probe reported no GPU of this run"
-        raise UserError(f"the GPUs do not compute: {what}", "gpuready status shows the health that the agent sees; --undo takes this run back")
+        raise UserError(
+            f"the GPUs do not compute: {what}",
+            "gpuready status shows the health that the agent sees; --undo takes this run back",
+        )
     replayed = " (replayed GPU)" if any(v.replayed for v in verdicts) else ""
     return Done(
         facts=msgspec.to_builtins(reports), note=f"{len(verdicts)} of {len(verdicts)} GPUs computed right{replayed}"

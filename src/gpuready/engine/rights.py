@@ -28,6 +28,7 @@ RBAC, ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
 POLICIES = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
 ROLES = ("clusterroles", "clusterrolebindings")
 
+GO = ("delete", "list", "watch")  # delete, and see it gone
 READ = (
     Right(resources=("nodes", "pods"), verbs=("get", "list", "watch")),
     Right(group="apps", resources=("daemonsets",), verbs=("list",)),
@@ -60,17 +61,15 @@ JOURNAL = (
 )
 WRITE = (
     Right(resources=("nodes",), verbs=("patch",)),
-    Right(resources=("serviceaccounts",), verbs=("create", "patch", "delete"), own=True),
-    Right(group="apps", resources=("daemonsets",), verbs=("create", "patch", "delete"), own=True),
+    Right(resources=("serviceaccounts",), verbs=("create", "patch", *GO), own=True),
+    Right(group="apps", resources=("daemonsets",), verbs=("create", "patch", *GO), own=True),
     # server-side apply of an object that is not there yet is asked as `patch` by name, then as `create`
     Right(group=RBAC, resources=ROLES, verbs=("create",)),
-    Right(group=RBAC, resources=ROLES, verbs=("patch", "delete"), names=(AGENT,)),
+    Right(group=RBAC, resources=ROLES, verbs=("patch", *GO), names=(AGENT,)),
     Right(group=ADMISSION, resources=POLICIES, verbs=("create",)),
-    Right(group=ADMISSION, resources=POLICIES, verbs=("patch", "delete"), names=(AGENT,)),
+    Right(group=ADMISSION, resources=POLICIES, verbs=("patch", *GO), names=(AGENT,)),
     Right(group="scheduling.k8s.io", resources=("priorityclasses",), verbs=("create",)),
-    Right(
-        group="scheduling.k8s.io", resources=("priorityclasses",), verbs=("patch", "delete"), names=(PROBE_PRIORITY,)
-    ),
+    Right(group="scheduling.k8s.io", resources=("priorityclasses",), verbs=("patch", *GO), names=(PROBE_PRIORITY,)),
     # whoever grants the agent its rights must hold them
     *(
         Right(group=rule["apiGroups"][0], resources=tuple(rule["resources"]), verbs=tuple(rule["verbs"]))

@@ -11,7 +11,7 @@ import msgspec
 from gpuready import __version__
 from gpuready.engine.catalog import preflight_rules
 from gpuready.engine.compose import World, compose, refs_to_observe
-from gpuready.engine.design import design
+from gpuready.engine.design import Choice, design
 from gpuready.engine.execute import Event, Executor, StepFailed
 from gpuready.engine.gather import gather
 from gpuready.engine.judge import asks, judge
@@ -118,7 +118,7 @@ class Session:
             "setup": setup,
             "looks": wanted.choice.looks,
             "inventory": inventory,
-            "chosen": tuple(n.name for n in wanted.choice.nodes),
+            "chosen": tuple(n.name for n in wanted.choice.nodes if not _without_gpu(wanted.choice, n.name)),
         }
         observed = {ref: self.cluster.get(ref) for ref in refs_to_observe(wanted, inventory)}
         world = World(setup=setup, cluster=cluster, inventory=inventory, observed=observed)
@@ -399,6 +399,12 @@ def _unfinished(run: Run) -> UserError:
         f"run {run.start.run} ({run.start.purpose}, begun {run.start.at[:19]}Z) is not finished{why}",
         "`gpuready apply --resume` goes on with it, `gpuready apply --undo` takes it back",
     )
+
+
+def _without_gpu(choice: Choice, node: str) -> bool:
+    """The look has shown that there is none; a node that was not or could not be looked at stays in question."""
+    look = choice.looks.get(node)
+    return look is not None and not isinstance(look.gpus, Unknown) and not look.gpus
 
 
 def _nodes_against(refused: Iterable[Verdict]) -> Mapping[str, str]:

@@ -24,6 +24,10 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
+class TimedOut(UserError, TimeoutError):
+    """What was waited for did not come true in time."""
+
+
 class Cause(NamedTuple):
     """One entry of an API Status' `details.causes`: `field` is a path such as `.spec.replicas`, or empty."""
 

@@ -14,10 +14,10 @@ from gpuready.model.names import (
     CREATED,
     MANAGED_BY,
     NAMESPACE,
-    RESOURCE,
     TEMPLATE_LABEL,
 )
-from gpuready.model.spec import Setup, Toleration
+from gpuready.model.spec import Setup
+from gpuready.model.taints import DEFAULT_TOLERATION
 
 Json = dict[str, Any]
 
@@ -25,7 +25,6 @@ KUBELET = "/var/lib/kubelet"
 CDI_DIR = "/var/run/cdi"
 NOBODY = 65534
 PROBE_PRIORITY = "gpuready-probe"
-DEFAULT_TOLERATION = Toleration(key=RESOURCE)  # NVIDIA's own convention for GPU nodes
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True, order=True):

@@ -18,7 +18,8 @@ NAME_LABEL = "app.kubernetes.io/name"
 
 
 def chosen_nodes(cluster: ClusterFacts, chosen: tuple[str, ...]) -> tuple[Node, ...]:
-    return tuple(n for n in known(cluster.nodes) if n.name in chosen)
+    names = frozenset(chosen)
+    return tuple(n for n in known(cluster.nodes) if n.name in names)
 
 
 def look_at(looks: Looks, node: str) -> HostReport:

@@ -10,9 +10,10 @@ from gpuready.rules.preflight._scope import few, plugin_pods
 
 
 def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
+    names = frozenset(chosen)
     owners: dict[str, list[Pod]] = {}
     for owner, pod in plugin_pods(cluster):
-        if pod.node in chosen:
+        if pod.node in names:
             owners.setdefault(owner, []).append(pod)
     for owner, pods in sorted(owners.items()):
         nodes = tuple(sorted({p.node for p in pods}))

@@ -13,7 +13,8 @@ SET_BY_AGENT = "nvidia.com/"
 
 
 def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
-    running = {(p.namespace, p.owner) for p in known(cluster.pods) if p.node in chosen}
+    names = frozenset(chosen)
+    running = {(p.namespace, p.owner) for p in known(cluster.pods) if p.node in names}
     for ds in plugin_daemonsets(cluster):
         keys = tuple(key for key in ds.selects if key.startswith(SET_BY_AGENT))
         if not keys or (ds.namespace, f"ds/{ds.name}") in running:

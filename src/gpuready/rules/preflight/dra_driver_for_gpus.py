@@ -16,7 +16,8 @@ from gpuready.rules.preflight._scope import few
 def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
     objects = known(cluster.dra)
     slices = [o for o in objects if o.kind == "ResourceSlice"]
-    here = [o for o in slices if o.node in chosen or not o.node]
+    names = frozenset(chosen)
+    here = [o for o in slices if o.node in names or not o.node]
     if here:
         nodes = tuple(sorted({o.node for o in here if o.node}))
         yield Finding(

@@ -22,7 +22,8 @@ def find(cluster: ClusterFacts, setup: Setup, looks: Looks, chosen: tuple[str, .
             unread = unread or touched
     if unread:
         raise unread
-    others = [n for n in known(cluster.nodes) if n.name not in looked]
+    names = frozenset(looked)
+    others = [n for n in known(cluster.nodes) if n.name not in names]
     yield Finding(
         at="cluster",
         says="no node has an NVIDIA GPU on its PCI bus" if looked else "no node could be looked at",

@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpuready.model.facts.cluster import ClusterFacts, Node, Taint
-from gpuready.model.names import RESOURCE
 from gpuready.model.rule import Finding, Rule
-from gpuready.model.spec import Setup, Toleration
+from gpuready.model.spec import Setup
+from gpuready.model.taints import untolerated
 from gpuready.model.unknown import TouchedUnknown, Unknown, known
 
-DEFAULT = Toleration(key=RESOURCE)  # NVIDIA's own convention for GPU nodes, always tolerated
-# not-ready, unreachable, pressure, unschedulable: the cluster's own, set and removed by its controllers
-LIFECYCLE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 GPU_SIGNS = ("nvidia.com/", "feature.node.kubernetes.io/pci-10de", "feature.node.kubernetes.io/pci-0302_10de")
 
 
 def find(cluster: ClusterFacts, setup: Setup, chosen: tuple[str, ...]) -> Iterator[Finding]:
+    taken = frozenset(chosen)
     groups: dict[Taint, list[str]] = {}
     unread: Unknown | None = None
     for node in known(cluster.nodes):
-        for taint in _untolerated(node, setup):
-            if node.name not in chosen and isinstance(node.ready, Unknown):
+        for taint in untolerated(node, setup):
+            if node.name not in taken and isinstance(node.ready, Unknown):
                 unread = node.ready
-            elif node.name in chosen or _candidate(node, setup):
+            elif node.name in taken or _candidate(node, setup):
                 groups.setdefault(taint, []).append(node.name)
     for taint, names in groups.items():
         yield Finding(
@@ -46,19 +44,6 @@ def _candidate(node: Node, setup: Setup) -> bool:
     if any(t.key in CONTROL_PLANE for t in node.taints):
         return any(key.startswith(GPU_SIGNS) for key in (*node.labels, *node.capacity))
     return True
-
-
-def _untolerated(node: Node, setup: Setup) -> Iterator[Taint]:
-    for taint in node.taints:
-        hard = taint.effect in ("NoSchedule", "NoExecute") and not taint.key.startswith(LIFECYCLE)
-        if hard and not any(_tolerates(t, taint) for t in (DEFAULT, *setup.nodes.tolerations)):
-            yield taint
-
-
-def _tolerates(toleration: Toleration, taint: Taint) -> bool:
-    if toleration.key != taint.key or toleration.effect not in ("", taint.effect):
-        return False
-    return toleration.operator == "Exists" or toleration.value == taint.value
 
 
 def _toleration(taint: Taint) -> str:
