@@ -21,7 +21,13 @@ CASES = [
     ("an API server that nobody is at", ["up", "--yes"], lambda g: _server(g, "https://192.0.2.10:1"), "refuse", ""),
     ("an expired client certificate", ["up", "--yes"], lambda g: _expired(g), "expired", ""),
     ("a context that is not there", ["plan", "--context", "nosuch"], None, "nosuch", ""),
-    ("a spec that is no YAML", ["plan", "-f", "bad.yaml"], lambda g: _write(g, "bad.yaml", "a: [1"), "bad.yaml:1", ""),
+    (
+        "a spec that is no YAML",
+        ["plan", "-f", "bad.yaml"],
+        lambda g: _write(g, "bad.yaml", "a: [1"),
+        "bad.yaml:2:1",
+        "",
+    ),
     (
         "a misspelt key in the spec",
         ["plan", "-f", "s.yaml"],
@@ -134,7 +140,9 @@ def test_two_owners_of_the_resource_are_refused(admin: Gpuready) -> None:
         assert "nvidia-device-plugin" in done.stdout + done.stderr
         assert snapshot(admin.testbed) == before
     finally:
-        admin.testbed.kubectl("delete", "ds", "nvidia-device-plugin-daemonset", "-n", "kube-system", "--wait")
+        admin.testbed.kubectl(
+            "delete", "ds", "nvidia-device-plugin-daemonset", "-n", "kube-system", "--cascade=foreground"
+        )
 
 
 OTHER_PLUGIN = """

@@ -64,7 +64,7 @@ class Cluster:
         """Its output; Failed with its last words when it does not exit 0."""
         done = self.gpuready(*args)
         if done.returncode != 0:
-            said = (done.stdout + done.stderr).strip()[-900:]
+            said = (done.stderr.strip() or done.stdout.strip())[-600:]
             raise Failed(f"gpuready {' '.join(args)}: exit {done.returncode}: {said}")
         return done.stdout
 

@@ -20,7 +20,7 @@ from testbed import Testbed
 from testbed.written import Entry
 from tests.cluster.snapshot import snapshot
 from tests.gpu import cdi_compare, figures, smi, smi_sample
-from tests.gpu.cluster import Cluster, own_path_image, pod, program_image
+from tests.gpu.cluster import OWN_PATH, Cluster, own_path_image, pod, program_image
 from tests.gpu.record import Failed, Record
 
 Json = dict[str, Any]
@@ -53,14 +53,14 @@ class Life:
             self.compare_cdi()
             if self.options.full:
                 self.measure()
-            if self.change_injection():
+            if self.change_injection() or self.resume():
                 self.verify("devices")
                 self.pods("devices")
         self.uninstall()
 
     def make_images(self) -> bool:
         testbed = self.cluster.testbed
-        with self.record.step("image made of this machine's Python and pushed; two more images") as step:
+        with self.record.step("image made of this machine's Python and pushed; three more images") as step:
             target = f"{testbed.registry}/gpuready:gpu"
             began = time.monotonic()
             said = self.cluster.gpuready("image", "push", "--plain-http", target)
@@ -70,10 +70,12 @@ class Life:
                 "image: made and pushed", round(time.monotonic() - began, 1), "s", said.stderr.splitlines()[0]
             )
             reference = said.stdout.strip().splitlines()[-1]
+            program = program_image(testbed.registry, self.options.program)
             self.images = {
                 "probe": reference,
-                "own": own_path_image(testbed.registry, reference),
-                "program": program_image(testbed.registry, self.options.program),
+                "probe-own": own_path_image(testbed.registry, reference),
+                "program": program,
+                "program-own": own_path_image(testbed.registry, program),
             }
             step.said = said.stderr.splitlines()[0]
             step.evidence |= self.images
@@ -109,12 +111,13 @@ class Life:
             step.said = f"{seconds}; {found['removed']} of {found['probes']} probes removed"
 
     def pods(self, injection: str) -> None:
-        """Three ordinary pods: our probe, the same with an LD_LIBRARY_PATH of its own, a C program in a bare image."""
+        """Ordinary pods: our probe, and a C program in a bare image; each also with an LD_LIBRARY_PATH of its own."""
         arguments = ["probe", "cuda", "--node=node1", "--nonce=gpu-run", "--expect=1"]
         wanted = {
             "the product's probe": pod("probe", self.images["probe"], arguments),
-            "its image with LD_LIBRARY_PATH=/opt/own:...": pod("own", self.images["own"], arguments),
-            "a C program, libc alone": pod("program", self.images["program"], [], command=["/vadd"]),
+            "the product's probe, its own path": pod("probe-own", self.images["probe-own"], arguments),
+            "a C program and libc alone": pod("program", self.images["program"], [], ["/vadd"]),
+            "a C program and libc alone, its own path": pod("program-own", self.images["program-own"], [], ["/vadd"]),
         }
         for name, manifest in wanted.items():
             with self.record.step(f"pod by {injection}: {name}") as step:
@@ -123,6 +126,8 @@ class Life:
                 if result.phase != "Succeeded":
                     raise Failed(f"{result.phase}: {result.log[-600:]}")
                 run = _computed(json.loads(result.log.strip().splitlines()[-1]))
+                if "library" in run and (run["LD_LIBRARY_PATH"] == OWN_PATH) != name.endswith("its own path"):
+                    raise Failed(f"LD_LIBRARY_PATH in the container is {run['LD_LIBRARY_PATH']!r}")
                 self.record.figure(f"pod by {injection}: {name}", result.seconds, "s", "from created to finished")
                 where = f", libcuda from {run['library']}" if "library" in run else ""
                 step.said = (
@@ -186,6 +191,12 @@ class Life:
             step.said = f"DaemonSets now: {', '.join(names)}; in /var/run/cdi: {', '.join(left) or 'nothing'}"
         return step.ok
 
+    def resume(self) -> bool:
+        """After an apply that failed: what its message says to do next."""
+        with self.record.step("gpuready apply --resume --yes, after the failure") as step:
+            step.said = self.cluster.ok("apply", "--resume", "--yes").strip().splitlines()[-1]
+        return step.ok
+
     def uninstall(self) -> None:
         with self.record.step("gpuready uninstall --yes") as step:
             began = time.monotonic()
@@ -193,6 +204,10 @@ class Life:
             self.record.figure("gpuready uninstall", round(time.monotonic() - began, 1), "s")
             step.said = text.strip().splitlines()[-1]
             step.evidence["output"] = text[-5000:]
+        if not step.ok:
+            with self.record.step("gpuready apply --undo --yes and uninstall --yes, after the failure") as again:
+                self.cluster.ok("apply", "--undo", "--yes")
+                again.said = self.cluster.ok("uninstall", "--yes").strip().splitlines()[-1]
         if self.before is None:
             return
         with self.record.step("snapshot after: what is left of it") as step:

@@ -32,6 +32,9 @@ NOT_COVERED = """\
 """
 
 
+LONGEST = 300  # characters of what a step saw
+
+
 def redacted(text: str, host: str) -> str:
     """Without what names this very machine: UUIDs of its GPUs, its host name."""
     text = UUID.sub(lambda match: f"{match[1]}-redacted", text)
@@ -61,8 +64,11 @@ def _section(title: str, text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    def text(cell: object) -> str:
+        return " ".join(_number(cell).replace("|", "\\|").split())
+
     def line(cells: Sequence[object]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        return f"| {' | '.join(map(text, cells))} |"
 
     return "\n".join([line(head), "|" + "---|" * len(head), *(line(row) for row in rows)])
 
@@ -70,7 +76,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _outcome(steps: list[dict[str, Any]]) -> str:
     counts = {result: sum(step["result"] == result for step in steps) for result in ("ok", "failed", "not run")}
     said = ", ".join(f"{count} {result}" for result, count in counts.items())
-    bad = [f"- {s['result']}: {s['where']}: {s['name']}: {s['said']}" for s in steps if s["result"] != "ok"]
+    bad = [f"- {s['result']}: {s['where']}: {s['name']}: {_short(s['said'])}" for s in steps if s["result"] != "ok"]
     return "\n".join([f"{len(steps)} steps: {said}.", *bad])
 
 
@@ -83,8 +89,14 @@ def _steps(steps: list[dict[str, Any]], roots: list[str]) -> str:
     for name, found in named.items():
         first = next(iter(found.values()))
         cells = [_took(found.get(where)) for where in ("machine", *roots)]
-        rows.append([name, *cells, first["said"]])
+        rows.append([name, *cells, _short(first["said"])])
     return table(("step", "machine", *(f"`{root}`" for root in roots), "seen, where it was first done"), rows)
+
+
+def _short(said: str) -> str:
+    """The whole of it is in summary.json."""
+    said = " ".join(said.split())
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]} ..."
 
 
 def _took(step: dict[str, Any] | None) -> str:
@@ -121,7 +133,11 @@ def _comparisons(compared: list[dict[str, Any]]) -> list[str]:
 
 def _both(row: Mapping[str, Any]) -> str:
     later = row.get("later", "-")  # labels are read once
-    return str(row["ours"]) if later in ("-", row["ours"]) else f"{row['ours']}, {later}"
+    return _number(row["ours"]) if later in ("-", row["ours"]) else f"{_number(row['ours'])}, {_number(later)}"
+
+
+def _number(value: object) -> str:
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _agree(same: bool | None) -> str:
@@ -158,11 +174,11 @@ def _side(row: Mapping[str, Any]) -> str:
 def _differed(lines: Lines) -> str:
     values = [row for row in lines["compared"] if row["group"] != "cdi"]
     wrong = [
-        f"- {row['group']}: {row['name']}: ours {_both(row)}, nvidia-smi {row['theirs']}"
+        f"- {row['group']}: {row['name']}: ours {_both(row)}, nvidia-smi {_number(row['theirs'])}"
         for row in values
         if row["same"] is False
     ]
-    failed = [f"- step {s['name']} ({s['where']}): {s['said']}" for s in lines["step"] if s["result"] == "failed"]
+    failed = [f"- step {s['name']} ({s['where']})" for s in lines["step"] if s["result"] == "failed"]
     agreed = sum(row["same"] is True for row in values)
     head = f"Of what nvidia-smi shows, {agreed} values agree and {len(wrong)} differ."
     return "\n".join([head + " The CDI document's differences stand above.", *wrong, *failed])

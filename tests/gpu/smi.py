@@ -29,6 +29,7 @@ XML = {
     "remapped.failure": "gpu/remapped_rows/remapped_row_failure",
 }
 SERIES = re.compile(r"(?P<name>[A-Za-z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
+Page = dict[str, list[tuple[dict[str, str], float]]]
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -108,9 +109,9 @@ def on_machine(root: str = "/usr/local/nvidia") -> Smi:
     return Smi(f"{root}/bin/nvidia-smi", f"{root}/lib64", subprocess.run)
 
 
-def parse(page: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+def parse(page: str) -> Page:
     """A page of metrics: name -> (labels, value) of each series."""
-    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    found: Page = {}
     for line in page.splitlines():
         if match := SERIES.fullmatch(line):
             labels = dict(LABEL.findall(match["labels"] or ""))

@@ -100,6 +100,8 @@ class Session:
             return proposal
         chosen = msgspec.structs.replace(setup.nodes, exclude=(*setup.nodes.exclude, *sorted(out)))
         again = self._propose(msgspec.structs.replace(setup, nodes=chosen), cluster, inventory)
+        if not again.plan.stages and not inventory.items:
+            return proposal  # no node is left: then what speaks against them is the answer
         skipped = [s for s in again.plan.skipped if s.target.removeprefix("node/") not in out]
         skipped += [Skipped(target=f"node/{n}", why=why) for n, why in sorted(out.items())]
         return msgspec.structs.replace(again, plan=msgspec.structs.replace(again.plan, skipped=tuple(skipped)))

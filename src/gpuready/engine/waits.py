@@ -29,7 +29,7 @@ def gpus_allocatable(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> 
         if live is None:
             raise UserError(f"node/{node} has left the cluster", "take it out of the spec")
         seen["allocatable"] = whole(live.get("status", {}).get("allocatable", {}).get(RESOURCE))
-        return seen["allocatable"] >= wanted and any(_ready(p) for p in agent_pods(cluster, node))
+        return seen["allocatable"] >= wanted
 
     def each() -> None:
         hold()
@@ -39,7 +39,18 @@ def gpus_allocatable(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> 
         cluster.wait_for(ref, offered, timeout=wait.seconds, each=each)
     except TimeoutError:
         raise TimeoutError(f"node/{node} offers {seen['allocatable']} of {wanted} GPUs") from None
+    _agent_ready(cluster, node, wait.seconds, each)
     return f"{wanted} allocatable"
+
+
+def _agent_ready(cluster: Cluster, node: str, seconds: float, each: Callable[[], None]) -> None:
+    for pod in agent_pods(cluster, node):
+        name = pod["metadata"]["name"]
+        ref = Ref(api_version="v1", kind="Pod", name=name, namespace=NAMESPACE)
+        try:
+            cluster.wait_for(ref, lambda p: p is None or _ready(p), timeout=seconds, each=each)
+        except TimeoutError:
+            raise TimeoutError(f"pod/{name} on node/{node} did not become ready") from None
 
 
 def agent_gone(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:

@@ -211,7 +211,7 @@ def executed(plan: Plan, inventory: Inventory) -> list[Any]:
 
 
 def test_the_way_back_undoes_every_step_in_reverse() -> None:
-    """Uninstall is composed from the journal alone: everything created is deleted, every label goes, last the namespace."""
+    """Uninstall is composed from the journal alone: all that was created goes, every label, last the namespace."""
     plan = plan_for([node("a"), node("b")], {"a": look("a"), "b": look("b")})
     run = replay(executed(plan, Inventory()))
     assert run is not None

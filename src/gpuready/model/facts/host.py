@@ -31,9 +31,7 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     node: str
     gpus: tuple[PciGpu, ...] | Unknown
-    kernel_driver_version: (
-        str | Unknown | None
-    )  # of the loaded module; None: none is loaded
+    kernel_driver_version: str | Unknown | None  # of the loaded module; None: none is loaded
     driver_files: tuple[DriverFiles, ...] | Unknown  # empty: looked everywhere named in `looked_in`, found none
     looked_in: tuple[str, ...] = ()
     device_nodes: tuple[str, ...] | Unknown = ()  # names beneath /dev that begin with nvidia
