@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed import Testbed, images
+from testbed.cluster import BUSYBOX
 from testbed.node import Node
 from testbed.written import Entry, written
 from tests.gpu.record import Failed
@@ -64,8 +65,8 @@ class Cluster:
         """Its output; Failed with its last words when it does not exit 0."""
         done = self.gpuready(*args)
         if done.returncode != 0:
-            said = (done.stderr.strip() or done.stdout.strip())[-600:]
-            raise Failed(f"gpuready {' '.join(args)}: exit {done.returncode}: {said}")
+            said = f"{done.stderr.strip()[-600:]} | {done.stdout.strip()[-900:]}"
+            raise Failed(f"gpuready {args[0]}: exit {done.returncode}: {said}")
         return done.stdout
 
     def json(self, *args: str) -> Json:
@@ -183,6 +184,15 @@ def pod(name: str, image: str, args: list[str], command: list[str] | None = None
         "containers": [container],
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+
+
+def driver_container() -> Json:
+    """A stand-in for the pod of a driver container, which is what makes gpuready look below /run/nvidia on its node."""
+    labels = {"app": "nvidia-driver-daemonset"}
+    container = {"name": "main", "image": BUSYBOX, "command": ["sleep", "2147483647"]}
+    spec = {"nodeName": "node1", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    metadata = {"name": "nvidia-driver-stand-in", "namespace": "default", "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def _registry_get(connection: http.client.HTTPConnection, path: str, accept: str) -> bytes:

@@ -20,7 +20,7 @@ from testbed import Testbed
 from testbed.written import Entry
 from tests.cluster.snapshot import snapshot
 from tests.gpu import cdi_compare, figures, smi, smi_sample
-from tests.gpu.cluster import OWN_PATH, Cluster, own_path_image, pod, program_image
+from tests.gpu.cluster import OWN_PATH, Cluster, driver_container, own_path_image, pod, program_image
 from tests.gpu.record import Failed, Record
 
 Json = dict[str, Any]
@@ -44,6 +44,12 @@ class Life:
     def run(self) -> None:
         if not self.make_images():
             return
+        if self.options.root.startswith("/run/nvidia"):
+            with self.record.step("a stand-in for the driver container's pod") as step:
+                manifest = driver_container()
+                self.cluster.create(manifest)
+                self.cluster.wait_phase(manifest["metadata"]["name"], ("Running",))
+                step.said = "label app=nvidia-driver-daemonset; the driver itself is the machine's, bind-mounted"
         with self.record.step("snapshot before: every object of the API, every file written on the node") as step:
             self.before = snapshot(self.cluster.testbed), self.cluster.files()
             step.said = f"{len(self.before[0])} objects, {len(self.before[1])} paths"
@@ -91,6 +97,8 @@ class Life:
             step.said = text.strip().splitlines()[-1]
             step.evidence["output"] = text[-6000:]
             (self.cluster.folder / "up.txt").write_text(text)
+        if not step.ok:
+            return False
         with self.record.step("gpuready up again changes nothing") as again:
             text = self.cluster.ok("up", "--yes")
             if "nothing to do" not in text:

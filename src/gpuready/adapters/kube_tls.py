@@ -106,7 +106,7 @@ _RENEW = "get a new kubeconfig for this user"
 def _refused_by_us(error: ssl.SSLCertVerificationError, connection: Connection) -> tuple[str, str]:
     server, code = connection.server, error.verify_code
     if code in EXPIRED:
-        return f"the certificate of {server} has expired", "renew it on the server (kubeadm certs check-expiration)"
+        return f"the certificate of {server} has expired", "renew the API server's certificate"
     if code in NOT_YET_VALID:
         now = _day(datetime.now(UTC))
         return f"the certificate of {server} is not valid yet (this clock says {now})", "compare the clocks"
