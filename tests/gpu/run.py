@@ -28,6 +28,7 @@ import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -43,6 +44,8 @@ DRIVER = Path("/usr/local/nvidia")
 ROOTS = ("/usr/local/nvidia", "/run/nvidia/driver", "/")
 LEAST = 100  # seconds that a root needs; with less left it is not begun
 WHEEL = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)-(?P<python>[^-]+)-(?P<abi>[^-]+)-(?P<platform>[^-]+)\.whl")
+# Python 3.12 warns without it, 3.11.3 and older do not have it
+FILTER: dict[str, Any] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
 LOG_LIMIT = 8 << 20  # bytes of one log file that come back
 
 
@@ -86,7 +89,7 @@ class Run:
     def unpack(self, step: Step) -> None:
         for name in ("binaries", "rest"):
             with tarfile.open(self.options.carried / f"{name}.tar.xz") as archive:
-                archive.extractall(self.work, filter="tar")
+                archive.extractall(self.work, **FILTER)
         site = self.work / "site"
         chosen = [path for path in sorted((self.work / "wheels").glob("*.whl")) if fits(path.name)]
         for wheel in chosen:

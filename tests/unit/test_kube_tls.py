@@ -173,7 +173,7 @@ HANDSHAKES: list[tuple[str, Pair, dict[str, Any], str, str]] = [
         CA.issue("server", ("127.0.0.1",), ends=NOW - DAY),
         {"certificate-authority-data": b64(CA.pem)},
         "the certificate of {url} has expired",
-        "renew it on the server (kubeadm certs check-expiration)",
+        "renew the API server's certificate",
     ),
     (
         "a server certificate that has not begun",
