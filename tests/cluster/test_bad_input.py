@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,13 @@ CASES = [
     ("an unknown option", ["up", "--frce"], None, "No such option", "gpuready up --help"),
     ("contradicting options", ["apply", "--resume", "--undo"], None, "one of", "gpuready apply --help"),
     ("a duration that is none", ["up", "--timeout", "soon"], None, "soon", ""),
+    (
+        "no node that the spec means",
+        ["up", "--yes", "-f", "s.yaml"],
+        lambda g: _write(g, "s.yaml", SPEC + "  nodes: {matchLabels: {team: nobody}}\n"),
+        "gpuready does not go on",
+        "",
+    ),
     ("nothing to resume", ["apply", "--resume", "--yes"], None, "no unfinished run", "gpuready up"),
     ("nothing to undo", ["apply", "--undo", "--yes"], None, "no run to undo", ""),
     ("verify before anything is installed", ["verify"], None, "nothing of gpuready is installed", "gpuready up"),
@@ -160,6 +168,22 @@ spec:
         volumeMounts: [{name: device-plugin, mountPath: /var/lib/kubelet/device-plugins}]
       volumes: [{name: device-plugin, hostPath: {path: /var/lib/kubelet/device-plugins}}]
 """
+
+
+def test_a_full_disk_is_told_before_anything_is_changed(admin: Gpuready) -> None:
+    """The first entries of the journal cannot be written, so nothing is begun."""
+    state = admin.folder / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(state)], check=True)
+    try:
+        (state / "gpuready").mkdir()
+        (state / "fill").write_bytes(b"x" * 4096)
+        before = snapshot(admin.testbed)
+        done = admin.run("up", "--yes")
+        assert (done.returncode, "No space left on device" in done.stderr) == (1, True), done.stderr
+        assert snapshot(admin.testbed) == before
+    finally:
+        subprocess.run(["umount", str(state)], check=True)
 
 
 def test_a_namespace_being_deleted_is_waited_out_by_the_user(admin: Gpuready) -> None:

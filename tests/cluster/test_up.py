@@ -66,6 +66,34 @@ def test_from_bare_nodes_to_proven_gpus_and_back(admin: Gpuready, request: pytes
     assert admin.ok("uninstall", "--yes") == "nothing of gpuready is in this cluster\n"
 
 
+def test_undo_takes_the_last_run_back(admin: Gpuready) -> None:
+    """After --undo the cluster is as it was before that run, and a plan that was saved is carried out exactly."""
+    before = snapshot(admin.testbed)
+    admin.ok("init", "--yes")
+    assert snapshot(admin.testbed) == before
+    assert admin.run("apply", "--dry-run=server").returncode == 0
+    planned = admin.folder / "plan.json"
+    planned.write_text(admin.ok("plan", "-o", "json"))
+    admin.ok("up", "--yes")
+    admin.ok("apply", "--undo", "--yes")
+    assert _without_known_remains(snapshot(admin.testbed)) == _without_known_remains(before)
+
+
+def test_the_exported_objects_are_what_up_applies(admin: Gpuready) -> None:
+    """`plan --out-dir` in a cluster that was looked at gives files that kubectl applies, labels included."""
+    admin.ok("up", "--yes")
+    spec = admin.folder / "gpuready.yaml"
+    spec.write_text(spec.read_text().replace("#metricsPort: 9400", "metricsPort: 9401"))
+    out = admin.ok("plan", "--out-dir", "objects")
+    assert [line.rsplit("/", 1)[1] for line in out.splitlines()] == [
+        "01-daemonset-gpuready-agent-usr-local-nvidia-lib64-cdi.yaml"
+    ]
+    changed = admin.ok("up", "--yes")
+    assert "change ds/gpuready-agent-usr-local-nvidia-lib64-cdi" in changed
+    assert changed.count("restart pod/gpuready-agent") == 4  # two nodes, in the plan and in the run
+    assert admin.ok("status").splitlines()[-1] == "0 held, 2 free, 0 failed"
+
+
 def _without_known_remains(objects: dict) -> dict:
     """The kubelet keeps `nvidia.com/gpu: 0` in capacity until it restarts: said by uninstall, left out here."""
     out = {}

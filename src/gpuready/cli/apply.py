@@ -44,9 +44,9 @@ def command(
 
     if sum(map(bool, (resume, undo, dry_run, plan_file))) > 1:
         raise click.UsageError("one of PLAN.json, --resume, --undo and --dry-run")
-    opened = open_session(kubeconfig, context, "apply")
+    opened = open_session(kubeconfig, context, "apply", timeout)
     session = opened.session
-    show = Show(opened.identity, no_color=no_color, yes=yes, allow=allow, diff=diff, timeout=timeout)
+    show = Show(opened.identity, no_color=no_color, yes=yes, allow=allow, diff=diff)
     if undo:
         show.guarded(lambda: session.undo(show.approve_back, show.tell, take_over=take_over))
         click.echo("taken back: the cluster is as it was before that run")

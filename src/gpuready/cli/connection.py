@@ -68,7 +68,7 @@ class Opened(NamedTuple):
     identity: Identity
 
 
-def open_session(kubeconfig: str | None, context: str | None, verb: str) -> Opened:
+def open_session(kubeconfig: str | None, context: str | None, verb: str, limit: float | None = None) -> Opened:
     """Connect, learn which cluster it is, and ask which of the rights that the verb needs are there."""
     from gpuready.adapters.clock import SystemClock
     from gpuready.adapters.journal import ClusterJournals
@@ -88,7 +88,7 @@ def open_session(kubeconfig: str | None, context: str | None, verb: str) -> Open
     )
     clock = SystemClock()
     journals = ClusterJournals(client, clock, identity.uid, holder_identity())
-    session = Session(client, client, journals, clock, identity, _permissions(client, verb))
+    session = Session(client, client, journals, clock, identity, _permissions(client, verb), limit)
     return Opened(session, client, identity)
 
 

@@ -29,15 +29,18 @@ def command(
     take_over: bool,
 ) -> int:
     """Detect platform, runtime, nodes and driver, by a look that is taken back, and write gpuready.yaml."""
+    from gpuready.cli.asking import ask_tolerations
     from gpuready.cli.showing import Show
     from gpuready.cli.specs import detected_setup, pinned, write_spec
 
     if pathlib.Path(out).exists():
         raise UserError(f"{out} is there already", "move it away, or choose another name with --out")
-    opened = open_session(kubeconfig, context, "init")
+    opened = open_session(kubeconfig, context, "init", timeout)
     session, identity = opened.session, opened.identity
-    show = Show(identity, no_color=no_color, yes=yes, allow=allow, timeout=timeout)
-    setup, evidence = detected_setup(session.look_around(), image, pull_secret)
+    show = Show(identity, no_color=no_color, yes=yes, allow=allow)
+    cluster = session.look_around()
+    setup, evidence = detected_setup(cluster, image, pull_secret)
+    setup = ask_tolerations(setup, cluster, yes)
     proposal = show.guarded(lambda: session.survey(setup, show.approve, show.tell, take_over=take_over))
     done, more = pinned(proposal)
     write_spec(done, {**evidence, **more}, identity, out)

@@ -13,7 +13,8 @@ from gpuready.cli import asking
 from gpuready.cli.connection import colour, terminal_width
 from gpuready.engine.design import gpus_of
 from gpuready.engine.execute import Event
-from gpuready.engine.session import Proposal, Refused, Session
+from gpuready.engine.proposal import Proposal, Refused
+from gpuready.engine.session import Session
 from gpuready.engine.verify import Verification, ask_agents, our_nodes, verify
 from gpuready.model.errors import UserError
 from gpuready.model.facts.cluster import Identity
@@ -43,9 +44,8 @@ class Show:
         yes: bool = False,
         allow: Collection[str] = (),
         diff: bool = False,
-        timeout: float | None = None,
     ) -> None:
-        self.identity, self.yes, self.allow, self.diff, self.timeout = identity, yes, allow, diff, timeout
+        self.identity, self.yes, self.allow, self.diff = identity, yes, allow, diff
         self.colour = colour(no_color)
         self.width = terminal_width()
         self.approved: Plan | None = None  # a reviewed plan: exactly this or nothing
@@ -175,7 +175,7 @@ class Show:
             if output == "text":
                 self._line(f"verify: {text} ...", passing=True)
 
-        found = verify(session.cluster, setup, nodes, tell)
+        found = verify(session.cluster, setup, nodes, tell, session.limit)
         self._clear()
         return self._verification(found, output)
 

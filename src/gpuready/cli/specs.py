@@ -15,7 +15,7 @@ from gpuready.model.spec import Cluster, GPUSetup, Image, Metadata, Setup
 from gpuready.model.unknown import Unknown
 
 if TYPE_CHECKING:
-    from gpuready.engine.session import Proposal
+    from gpuready.engine.proposal import Proposal
     from gpuready.model.facts.cluster import ClusterFacts, Identity
 
 DEFAULT_FILE = "gpuready.yaml"

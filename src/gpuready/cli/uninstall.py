@@ -24,7 +24,7 @@ def command(
     """Take out every object, field, label, condition and file of ours; refuse while pods hold GPUs."""
     from gpuready.cli.showing import Show
 
-    opened = open_session(kubeconfig, context, "uninstall")
+    opened = open_session(kubeconfig, context, "uninstall", timeout)
     require_rights(opened.session, "uninstall")
-    show = Show(opened.identity, no_color=no_color, yes=yes, allow=allow, timeout=timeout)
+    show = Show(opened.identity, no_color=no_color, yes=yes, allow=allow)
     return show.uninstalled(opened.session, leave, take_over)

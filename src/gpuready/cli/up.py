@@ -9,7 +9,7 @@ import click
 from gpuready.cli.connection import change_options, cluster_options, open_session
 
 if TYPE_CHECKING:
-    from gpuready.engine.session import Proposal
+    from gpuready.engine.proposal import Proposal
     from gpuready.model.spec import Setup
 
 
@@ -34,18 +34,21 @@ def command(
     take_over: bool,
 ) -> int:
     """From bare nodes to proven GPUs: look, write the spec, plan, ask, apply, verify."""
+    from gpuready.cli.asking import ask_tolerations
     from gpuready.cli.showing import Show
     from gpuready.cli.specs import detected_setup, for_cluster, pinned, read_spec, write_spec
 
     spec = read_spec(file)
-    opened = open_session(kubeconfig, context, "up")
+    opened = open_session(kubeconfig, context, "up", timeout)
     session, identity = opened.session, opened.identity
-    show = Show(identity, no_color=no_color, yes=yes, allow=allow, diff=diff, timeout=timeout)
+    show = Show(identity, no_color=no_color, yes=yes, allow=allow, diff=diff)
     evidence: dict[str, str] = {}
     if spec:
         setup = for_cluster(spec, identity)
     else:
-        setup, evidence = detected_setup(session.look_around(), image, pull_secret)
+        cluster = session.look_around()
+        setup, evidence = detected_setup(cluster, image, pull_secret)
+        setup = ask_tolerations(setup, cluster, yes)
 
     def settled(proposal: Proposal) -> Setup:
         if spec:

@@ -20,7 +20,7 @@ def command(
     from gpuready.cli.specs import for_cluster, read_spec
 
     spec = read_spec(file) if file else None
-    opened = open_session(kubeconfig, context, "verify")
+    opened = open_session(kubeconfig, context, "verify", timeout)
     require_rights(opened.session, "verify")
-    show = Show(opened.identity, no_color=no_color, timeout=timeout)
+    show = Show(opened.identity, no_color=no_color)
     return show.verified(opened.session, for_cluster(spec, opened.identity) if spec else None, output)

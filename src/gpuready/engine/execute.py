@@ -68,8 +68,16 @@ class Event(msgspec.Struct, frozen=True):
 class Executor:
     """Executes the steps of one run in order. `tell` is called with what happens, for the live view."""
 
-    def __init__(self, cluster: Cluster, journal: Journal, clock: Clock, tell: Callable[[Event], None]) -> None:
-        self.cluster, self.journal, self.clock, self.tell = cluster, journal, clock, tell
+    def __init__(
+        self,
+        cluster: Cluster,
+        journal: Journal,
+        clock: Clock,
+        tell: Callable[[Event], None],
+        limit: float | None = None,
+    ) -> None:
+        """`limit`: seconds to wait for any one step, instead of the step's own."""
+        self.cluster, self.journal, self.clock, self.tell, self.limit = cluster, journal, clock, tell, limit
 
     def run(self, plan: Plan) -> None:
         """Every step that the journal does not show as done, in order. Raises StepFailed at the first that fails."""
@@ -105,10 +113,11 @@ class Executor:
 
     def _wait(self, step: Step) -> str:
         assert step.wait is not None
+        wait = msgspec.structs.replace(step.wait, seconds=int(self.limit or step.wait.seconds))
         try:
-            return WAITS[step.wait.until](self.cluster, step.wait, self.journal.hold)
+            return WAITS[wait.until](self.cluster, wait, self.journal.hold)
         except TimeoutError as late:
-            raise UserError(f"{late} within {step.wait.seconds} s", "gpuready apply --resume waits again") from None
+            raise UserError(f"{late} within {wait.seconds} s", "gpuready apply --resume waits again") from None
 
     def _intend(self, step: Step) -> Intent:
         existed, uid, before = self._observe(step)
@@ -214,7 +223,8 @@ class Executor:
         return Done()
 
     def _probe(self, action: Probe) -> Done:
-        answers = run_probes(self.cluster, action.pods, PROBE_SECONDS[action.kind], self.journal.hold)
+        seconds = self.limit or PROBE_SECONDS[action.kind]
+        answers = run_probes(self.cluster, action.pods, seconds, self.journal.hold)
         failed = next((a for a in answers.values() if isinstance(a, ProbeFailed)), None)
         if failed:
             raise failed

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-import msgspec
-
 from gpuready import __version__
-from gpuready.engine.catalog import preflight_rules
-from gpuready.engine.compose import World, compose, refs_to_observe
-from gpuready.engine.design import Choice, design
 from gpuready.engine.execute import Event, Executor, StepFailed
 from gpuready.engine.gather import gather
-from gpuready.engine.judge import asks, judge
 from gpuready.engine.leave import go_back
 from gpuready.engine.ledger import Run, replay
+from gpuready.engine.proposal import Proposal, Refused, propose
 from gpuready.model.errors import UserError
 from gpuready.model.facts.cluster import ClusterFacts, Identity, Permission, Pod
 from gpuready.model.journal import End, Entry, Inventory, Planned, Start
 from gpuready.model.names import RESOURCE
-from gpuready.model.plan import Plan, Skipped
+from gpuready.model.plan import Plan
 from gpuready.model.ports import Clock, Cluster, Journal, Reader
-from gpuready.model.rule import Verdict
 from gpuready.model.spec import Setup
-from gpuready.model.unknown import Unknown, known
+from gpuready.model.unknown import known
 
 
 class Journals(Protocol):
@@ -34,33 +28,6 @@ class Journals(Protocol):
     def last(self) -> Sequence[Entry]: ...
 
     def open(self) -> Journal: ...
-
-
-class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, what it rests on, and what speaks against it."""
-
-    setup: Setup
-    plan: Plan
-    cluster: ClusterFacts
-    inventory: Inventory
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def refused(self) -> tuple[Verdict, ...]:
-        """What must be settled first: found, and also what could not be decided."""
-        hard = [v for v in self.verdicts if v.effect == "refuse"]
-        return tuple(v for v in hard if v.status in ("found", "undetermined", "crashed"))
-
-    def effects(self, effect: str) -> tuple[Verdict, ...]:
-        return tuple(v for v in self.verdicts if v.effect == effect and v.status == "found")
-
-
-class Refused(UserError):
-    """Nothing was changed, because of these verdicts."""
-
-    def __init__(self, proposal: Proposal) -> None:
-        super().__init__("gpuready does not go on", "settle what is named above, then run again")
-        self.proposal = proposal
 
 
 class Session:
@@ -72,9 +39,11 @@ class Session:
         clock: Clock,
         identity: Identity,
         permissions: tuple[Permission, ...] = (),
+        limit: float | None = None,
     ) -> None:
+        """`limit`: seconds to wait for any one step (--timeout)."""
         self.cluster, self.reader, self.journals, self.clock = cluster, reader, journals, clock
-        self.identity, self.permissions = identity, permissions
+        self.identity, self.permissions, self.limit = identity, permissions, limit
 
     # -- reading
 
@@ -88,47 +57,8 @@ class Session:
         run = self.last_run()
         return run.inventory if run else Inventory()
 
-    # -- proposing
-
     def propose(self, setup: Setup, cluster: ClusterFacts, inventory: Inventory) -> Proposal:
-        """The plan for this spec. Where the spec names no nodes, a node that speaks against itself is left out."""
-        proposal = self._propose(setup, cluster, inventory)
-        if setup.nodes.names or setup.nodes.match_labels:
-            return proposal
-        out = _nodes_against(proposal.refused)
-        if not out:
-            return proposal
-        chosen = msgspec.structs.replace(setup.nodes, exclude=(*setup.nodes.exclude, *sorted(out)))
-        again = self._propose(msgspec.structs.replace(setup, nodes=chosen), cluster, inventory)
-        if not again.plan.stages and not inventory.items:
-            return proposal  # no node is left: then what speaks against them is the answer
-        skipped = [s for s in again.plan.skipped if s.target.removeprefix("node/") not in out]
-        skipped += [Skipped(target=f"node/{n}", why=why) for n, why in sorted(out.items())]
-        return msgspec.structs.replace(again, plan=msgspec.structs.replace(again.plan, skipped=tuple(skipped)))
-
-    def _propose(self, setup: Setup, cluster: ClusterFacts, inventory: Inventory) -> Proposal:
-        if isinstance(cluster.nodes, Unknown):
-            raise UserError(f"the nodes cannot be listed: {cluster.nodes.why}", cluster.nodes.ask)
-        wanted = design(setup, cluster, inventory)
-        if wanted.choice.absent:
-            raise UserError(
-                f"the spec names nodes that the cluster has not: {', '.join(wanted.choice.absent)}",
-                "kubectl get nodes shows the names",
-            )
-        facts = {
-            "cluster": cluster,
-            "setup": setup,
-            "looks": wanted.choice.looks,
-            "inventory": inventory,
-            "chosen": tuple(n.name for n in wanted.choice.nodes if not _without_gpu(wanted.choice, n.name)),
-        }
-        observed = {ref: self.cluster.get(ref) for ref in refs_to_observe(wanted, inventory)}
-        world = World(setup=setup, cluster=cluster, inventory=inventory, observed=observed)
-        plan = compose(wanted, world)
-        # what only the look can tell is judged after it: the plan says that it is pending
-        rules = [r for r in preflight_rules() if not (wanted.choice.to_look and "looks" in asks(r))]
-        verdicts = judge(rules, facts)
-        return Proposal(setup=setup, plan=plan, cluster=cluster, inventory=inventory, verdicts=verdicts)
+        return propose(self.cluster, setup, cluster, inventory)
 
     # -- doing
 
@@ -243,7 +173,7 @@ class Session:
 
     def _carry_out(self, journal: Journal, plan: Plan, tell: Callable[[Event], None]) -> None:
         try:
-            Executor(self.cluster, journal, self.clock, tell).run(plan)
+            Executor(self.cluster, journal, self.clock, tell, self.limit).run(plan)
         except StepFailed as failed:
             if plan.pending:
                 self._take_back(journal)
@@ -272,7 +202,7 @@ class Session:
 
     def _finish_back(self, journal: Journal, plan: Plan, tell: Callable[[Event], None]) -> None:
         try:
-            Executor(self.cluster, journal, self.clock, tell).run(plan)
+            Executor(self.cluster, journal, self.clock, tell, self.limit).run(plan)
         except StepFailed as failed:
             journal.close(End(at=self.clock.now(), outcome="failed", why=failed.what))
             raise
@@ -401,21 +331,3 @@ def _unfinished(run: Run) -> UserError:
         f"run {run.start.run} ({run.start.purpose}, begun {run.start.at[:19]}Z) is not finished{why}",
         "`gpuready apply --resume` goes on with it, `gpuready apply --undo` takes it back",
     )
-
-
-def _without_gpu(choice: Choice, node: str) -> bool:
-    """The look has shown that there is none; a node that was not or could not be looked at stays in question."""
-    look = choice.looks.get(node)
-    return look is not None and not isinstance(look.gpus, Unknown) and not look.gpus
-
-
-def _nodes_against(refused: Iterable[Verdict]) -> Mapping[str, str]:
-    """Nodes to leave out, with the reason; empty when something speaks against the whole cluster."""
-    out: dict[str, str] = {}
-    for verdict in refused:
-        if verdict.status != "found" or not all(f.nodes for f in verdict.findings):
-            return {}
-        for finding in verdict.findings:
-            for node in finding.nodes:
-                out.setdefault(node, finding.says)
-    return out

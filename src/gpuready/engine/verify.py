@@ -72,13 +72,14 @@ def verify(
     setup: Setup,
     nodes: tuple[str, ...],
     each: Callable[[str], None] = lambda _: None,
+    limit: float | None = None,
 ) -> Verification:
     """A verdict for every GPU of these nodes. A held GPU is undetermined; nothing is preempted for a probe."""
     nonce = secrets.token_hex(8)
     agents = ask_agents(cluster, nodes, setup.agent.metrics_port)
     pods = {n: compute_pod(setup, n, free, nonce) for n in nodes if (free := free_gpus(agents[n]))}
     each(f"computing on {len(pods)} nodes" if len(pods) != 1 else f"computing on {next(iter(pods))}")
-    answers = run_probes(cluster, pods, PROBE_SECONDS["compute"], lambda: None) if pods else {}
+    answers = run_probes(cluster, pods, limit or PROBE_SECONDS["compute"], lambda: None) if pods else {}
     probes = {n: _report(n, answer) for n, answer in answers.items()}
     verdicts = gpu_verdicts(nodes, probes, agents, nonce)
     left = sum(1 for pod in pods.values() if cluster.get(pod_ref(pod)) is not None)
