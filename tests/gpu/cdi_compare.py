@@ -79,7 +79,7 @@ def rows(ours: Json, theirs: Json, uuid: str) -> list[Row]:
 
 def _edits(document: Json, uuid: str) -> dict[str, list[Any]]:
     """What a container gets with this GPU: the device's own edits and the common ones."""
-    device = next((entry for entry in document.get("devices", ()) if entry["name"] == uuid), {})
+    device: Json = next((entry for entry in document.get("devices", ()) if entry["name"] == uuid), {})
     parts = (device.get("containerEdits", {}), document.get("containerEdits", {}))
     return {key: [item for part in parts for item in part.get(key, ())] for key in _KEYS}
 
@@ -91,8 +91,8 @@ def _heads(ours: Json, theirs: Json) -> Iterator[Row]:
     why = "each of what its own fields need"
     yield _row("document", "cdiVersion", ours.get("cdiVersion"), theirs.get("cdiVersion"), why)
     yield _row("document", "kind", ours.get("kind"), theirs.get("kind"), "a kind of our own: both can lie side by side")
-    names = [", ".join(sorted(_short(entry["name"]) for entry in document["devices"])) for document in (ours, theirs)]
-    yield _row("document", "devices", *names, "nobody asks ours by number: the kubelet's device IDs are UUIDs")
+    mine, its = (", ".join(sorted(_short(entry["name"]) for entry in d["devices"])) for d in (ours, theirs))
+    yield _row("document", "devices", mine, its, "the kubelet's device IDs are UUIDs, no numbers")
 
 
 def _device_nodes(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Row]:

@@ -26,6 +26,7 @@ RESOURCE = "nvidia.com/gpu"
 METRICS_PORT = 9400
 OWN_PATH = "/opt/own:/usr/local/lib"  # the LD_LIBRARY_PATH of an image that sets its own
 KUBELETS_OWN = ("kubelet_internal_checkpoint", "kubelet.sock")  # in its device-plugins folder
+KERNELS_OWN = ("pts", "shm", "mqueue", "fd")  # in /dev
 # What a program loads besides libc: libcuda.so.1 is linked to these
 PROGRAM_LIBRARIES = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1")
 
@@ -155,8 +156,11 @@ class Cluster:
     # the node's files
 
     def files(self) -> dict[str, Entry]:
-        """Everything written on the node, but the kubelet's own files of the device plugins' folder."""
+        """Everything written on the node and the names in its /dev, but the kubelet's own in device-plugins."""
         found = written(self.node.root, self.node.upper)
+        dev = self.node.root / "dev"
+        names = [str(path.relative_to(dev)) for path in dev.glob("**/*")]
+        found |= {f"dev/{name}": Entry("name") for name in names if not name.startswith(KERNELS_OWN)}
         return {path: entry for path, entry in found.items() if not path.endswith(KUBELETS_OWN)}
 
     def cdi(self) -> Json:
