@@ -90,3 +90,17 @@ def _node(rest: Json) -> Json:
 def _secret(rest: Json) -> Json:
     """A journal differs from run to run; that there is one is compared, not what it says."""
     return {k: v for k, v in rest.items() if k != "data"} if rest.get("type") == "gpuready.dev/journal" else rest
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Paths of what is not as it was, into nested objects; "+" added, "-" gone, "~" another value."""
+    found = [f"- {key}" for key in before.keys() - after.keys()] + [f"+ {key}" for key in after.keys() - before.keys()]
+    for key in before.keys() & after.keys():
+        old, new = before[key], after[key]
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += [f"{entry[:2]}{key}: {entry[2:]}" for entry in differences(old, new)]
+        else:
+            found.append(f"~ {key}: {str(old)[:120]} -> {str(new)[:120]}")
+    return sorted(found)

@@ -11,7 +11,7 @@ import pytest
 
 from testbed import Testbed
 from tests.cluster.product import Gpuready
-from tests.cluster.snapshot import snapshot
+from tests.cluster.snapshot import differences, snapshot
 
 pytestmark = pytest.mark.cluster
 # before the first entry of the journal nothing was changed, and after the last nothing is left to do
@@ -61,11 +61,8 @@ class Life:
             resumed = product.run(self.verb, "--yes")
         if resumed.returncode:
             return f"{name}: resume: {resumed.stderr.strip()}"
-        result = snapshot(self.testbed)
-        if result != expected:
-            keys = sorted(k for k in {*result, *expected} if result.get(k) != expected.get(k))
-            return f"{name}: differs from an undisturbed run in {keys}"
-        return ""
+        left = differences(expected, snapshot(self.testbed))
+        return f"{name}: not as after an undisturbed run: {left}" if left else ""
 
 
 def _every_point(life: Life) -> None:

@@ -131,8 +131,14 @@ def test_down_leaves_nothing_of_an_up_that_was_killed(before: dict[str, object],
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_up_that_is_ended_removes_what_it_made(before: dict[str, object], number: signal.Signals) -> None:
-    up = subprocess.Popen([*COMMAND, "up", "--nodes", "1"], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
-    time.sleep(2)
+    def as_in_a_terminal() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+
+    command = [*COMMAND, "up", "--nodes", "1"]
+    up = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL, preexec_fn=as_in_a_terminal)
+    while not state_folder(NAME).exists():
+        time.sleep(0.1)
+    time.sleep(1)
     up.send_signal(number)
     assert up.wait(30) != 0
     assert traces() == before

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from testbed import Testbed
 from testbed.written import Entry
-from tests.cluster.snapshot import snapshot
+from tests.cluster.snapshot import differences, snapshot
 from tests.gpu import cdi_compare, figures, smi, smi_sample
 from tests.gpu.cluster import OWN_PATH, Cluster, driver_container, own_path_image, pod, program_image
 from tests.gpu.record import Failed, Record
@@ -228,20 +228,6 @@ class Life:
             if untold:
                 raise Failed(f"left, and uninstall does not say so: {'; '.join(untold)[:900]}")
             step.said = f"nothing but what uninstall says: {'; '.join(left) or 'nothing'}"
-
-
-def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Paths of what is not as it was, into nested objects; "+" added, "-" gone, "~" another value."""
-    found = [f"- {key}" for key in before.keys() - after.keys()] + [f"+ {key}" for key in after.keys() - before.keys()]
-    for key in before.keys() & after.keys():
-        old, new = before[key], after[key]
-        if old == new:
-            continue
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += [f"{entry[:2]}{key}: {entry[2:]}" for entry in differences(old, new)]
-        else:
-            found.append(f"~ {key}: {str(old)[:120]} -> {str(new)[:120]}")
-    return sorted(found)
 
 
 KNOWN = {  # what may be left, and the words by which uninstall tells of it
