@@ -6,15 +6,22 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from testbed import pki
-from testbed.binaries import KUBERNETES, Binaries, cache
+from testbed.binaries import KUBERNETES, RELEASES, Binaries, cache, release
 from testbed.cluster import Testbed, destroy
 from testbed.errors import TestbedError
 from testbed.pack import pack
 from testbed.settings import DRIVER_ROOT
 
 STARTED = time.monotonic()
+KUBERNETES_OPTION: dict[str, Any] = {
+    "default": KUBERNETES,
+    "type": release,
+    "metavar": "X.Y[.Z]",
+    "help": f"any X.Y.Z, or {', '.join(RELEASES)} (default: %(default)s)",
+}
 
 
 def say(line: str) -> None:
@@ -56,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--pki", type=Path, help="keys and certificates made before by: python -m testbed pki DIR")
     build = verbs.add_parser("build", help="build or fetch the binaries, start nothing")
     for verb in (up, build):
-        verb.add_argument("--kubernetes", default=KUBERNETES, metavar="X.Y.Z", help="version (default: %(default)s)")
+        verb.add_argument("--kubernetes", **KUBERNETES_OPTION)
         verb.add_argument(
             "--binaries", type=Path, default=cache(), help="folder of the binaries (default: %(default)s)"
         )
@@ -70,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     keys.add_argument("folder", type=Path)
     archive = verbs.add_parser("pack", help="one archive of all that a machine without network needs (10 minutes)")
     archive.add_argument("target", type=Path)
-    archive.add_argument("--kubernetes", default=KUBERNETES, metavar="X.Y.Z", help="version (default: %(default)s)")
+    archive.add_argument("--kubernetes", **KUBERNETES_OPTION)
     return parser
 
 
@@ -172,9 +179,9 @@ VERBS = {
 
 
 def main() -> int:
-    args = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an `up` that is ended so removes what it made
     try:
+        args = _parser().parse_args()
         return VERBS[args.verb](args)
     except TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)

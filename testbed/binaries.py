@@ -6,6 +6,7 @@ kube-VERSION/ (one binary and its names). $GPUREADY_TESTBED_CACHE names another 
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 from testbed.errors import TestbedError
 
 KUBERNETES = "1.34.4"
+RELEASES = {"1.31": "1.31.0", "1.34": KUBERNETES, "1.37": "1.37.2"}  # those that the cluster tests were run on
 CONTAINERD = "2.2.9"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
 CONTAINERD_BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr")  # ctr is for people: nothing needs it
@@ -41,6 +43,14 @@ def cache() -> Path:
     """The folder that holds binaries and running testbeds."""
     named = os.environ.get("GPUREADY_TESTBED_CACHE")
     return Path(named).absolute() if named else Path.home() / ".cache" / "gpuready-testbed"
+
+
+def release(text: str) -> str:
+    """1.31 -> 1.31.0, the release of that minor version in RELEASES; X.Y.Z is itself. TestbedError for others."""
+    named = RELEASES.get(text, text)
+    if not re.fullmatch(r"1\.\d{1,2}\.\d{1,2}", named):
+        raise TestbedError(f"{text!r} is no Kubernetes release: X.Y.Z, or one of {', '.join(RELEASES)}")
+    return named
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ imported. Reads only. UUIDs, serial numbers and host names are replaced before a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import faulthandler
 import importlib.metadata
@@ -51,6 +52,8 @@ class CaptureError(Exception):
 
 def ask_nvml(pynvml: Any, library: str) -> dict[str, Any]:
     """Everything that NVML says. Raises OSError when the library cannot be loaded."""
+    with contextlib.suppress(OSError):  # NVML finds libcuda.so.1 only where that is loaded or in the loader's path
+        ctypes.CDLL(str(Path(library).with_name("libcuda.so.1")))
     pynvml.nvmlLib = ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
     pynvml._nvmlGetFunctionPointer_cache.clear()
     with Recorder(pynvml) as recorder:
@@ -96,12 +99,15 @@ def describe(pynvml: Any, recorder: Recorder, tour: Tour) -> list[dict[str, Any]
         found = []
         for index, gpu in enumerate(tour.gpus):
             entry = entity(tour, recorder, gpu) | {"index": index}
+            if not entry["uuid"]:
+                raise CaptureError(f"NVML gives no UUID for GPU {index}")
             entry["pci"] = pci_address(tour.ask("nvmlDeviceGetPciInfo", gpu))
             entry["minor"] = tour.ask("nvmlDeviceGetMinorNumber", gpu)
             entry["compute"] = list(tour.ask("nvmlDeviceGetCudaComputeCapability", gpu) or ())
             entry["serial"] = tour.ask("nvmlDeviceGetSerial", gpu) or ""
             entry["cluster"] = cluster(pynvml, tour, gpu)
-            entry["mig"] = [entity(tour, recorder, m) | instance(tour, m) for m in tour.migs[index]]
+            migs = [entity(tour, recorder, m) | instance(tour, m) for m in tour.migs[index]]
+            entry["mig"] = [m for m in migs if m["uuid"]]  # with MIG off some drivers give handles of nothing
             found.append(entry)
         return found
     finally:

@@ -22,7 +22,7 @@
 typedef uint64_t W;
 
 /* nvmlReturn_t, https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html */
-enum { OK = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, TIMEOUT = 10, LOST = 15, NO_MEMORY = 20 };
+enum { OK = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, TIMEOUT = 10, NO_LIBRARY = 12, LOST = 15, NO_MEMORY = 20 };
 enum { XID_EVENT = 8, EVENT_BYTES_V1 = 24, EVENT_BYTES = 32, FIELD_BYTES = 40, NO_INSTANCE = -1 };
 
 EXPORT const char *const gpuready_replay = "replayed capture " CAPTURE_NAME;
@@ -339,7 +339,14 @@ static unsigned set_wait(const W *given, size_t size) {
     }
 }
 
+/* NVML asks libcuda, which it loads by its name alone: a process that the loader does not find it for gets no answer. */
+static int cuda_is_found(void) {
+    void *cuda = dlopen("libcuda.so.1", RTLD_LAZY);
+    return cuda && !dlclose(cuda);
+}
+
 static unsigned answer(const char *name, const W *given) {
+    if (!strncmp(name, "nvmlSystemGetCudaDriverVersion", 30) && !cuda_is_found()) return NO_LIBRARY;
     if (!strcmp(name, "nvmlDeviceGetFieldValues")) return fields(given);
     if (!strcmp(name, "nvmlEventSetCreate")) return set_create(given);
     if (!strcmp(name, "nvmlEventSetFree")) return set_free(given);

@@ -34,6 +34,7 @@ METADATA_LEFT_OUT = (
     "generation",
     "managedFields",  # who wrote what is compared apart, by `managers`
 )
+ANNOTATIONS_LEFT_OUT = ("deprecated.daemonset.template.generation",)  # the API server counts the changes of a DaemonSet
 NODE_STATUS_LEFT_OUT = ("images", "conditions")  # pulled images stay (known remains); conditions are compared by type
 
 
@@ -67,6 +68,8 @@ def _collections(client: Client) -> list[tuple[str, str]]:
 
 def _reduced(kind: str, obj: Json) -> Json:
     meta = {k: v for k, v in obj["metadata"].items() if k not in METADATA_LEFT_OUT}
+    if annotations := meta.get("annotations"):
+        meta["annotations"] = {k: v for k, v in annotations.items() if k not in ANNOTATIONS_LEFT_OUT}
     meta["managers"] = sorted({m["manager"] for m in obj["metadata"].get("managedFields") or ()})
     rest = {k: v for k, v in obj.items() if k not in ("metadata", "apiVersion", "kind")}
     special: dict[str, Callable[[Json], Json]] = {"Node": _node, "Secret": _secret, "DaemonSet": _without_status}

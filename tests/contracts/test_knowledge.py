@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuready.knowledge import gpus, nodes, plugins, versions
+from testbed.binaries import RELEASES
 
 
 def test_every_entry_names_a_source_that_is_there() -> None:
@@ -48,7 +49,12 @@ def test_versions_are_read_as_kubernetes_writes_them(text: str, version: tuple[i
 
 def test_the_window_is_in_order() -> None:
     window = versions.WINDOW
-    assert window.oldest_api < window.oldest_node < window.newest
+    assert (window.oldest_api < window.oldest_node < window.newest, sorted(window.seen)) == (True, list(window.seen))
+
+
+def test_what_is_said_to_have_been_run_is_what_the_testbed_runs() -> None:
+    """A release is claimed when the cluster tests can be run on that very one, and no other."""
+    assert [".".join(map(str, release)) for release in versions.WINDOW.seen] == list(RELEASES.values())
 
 
 @pytest.mark.parametrize(

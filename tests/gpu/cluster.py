@@ -161,6 +161,8 @@ class Cluster:
         dev = self.node.root / "dev"
         names = [str(path.relative_to(dev)) for path in dev.glob("**/*")]
         found |= {f"dev/{name}": Entry("name") for name in names if not name.startswith(KERNELS_OWN)}
+        # the driver's library sets the modes of its device nodes
+        found |= {path: Entry("name") for path in found if "/dev/" in f"/{path}"}
         return {path: entry for path, entry in found.items() if not path.endswith(KUBELETS_OWN)}
 
     def cdi(self) -> Json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 import os
 import signal
 import statistics
@@ -11,14 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from grpclib.client import Channel
-
-from gpuready.node.rpc import deviceplugin_v1beta1_grpc as rpc
-from gpuready.node.rpc import deviceplugin_v1beta1_pb2 as pb
-from tests.gpu import agent_process as agent
+from tests.cluster import agent
 from tests.gpu import smi
 from tests.gpu.cluster import Cluster, pod
 from tests.gpu.record import Failed, Record
+from tests.gpu.timeline import Timeline
 
 CALLS = 1000
 MEMORY_LIMIT_MIB = 80
@@ -86,9 +81,9 @@ def allocate(cluster: Cluster, record: Record) -> None:
         count = buckets["gpuready_allocate_seconds_count"][0][1]
         total = buckets["gpuready_allocate_seconds_sum"][0][1]
         uuid = next(iter(cluster.cdi()["devices"]))["name"]
-        socket = cluster.node.root / "var/lib/kubelet/device-plugins/nvidia-gpu.sock"
-        taken = sorted(asyncio.run(_calls(str(socket), uuid)))
-        p50, p99 = statistics.median(taken), taken[math.ceil(0.99 * len(taken)) - 1]
+        socket = agent.plugin_socket(cluster.node)
+        taken = agent.allocate_seconds({socket: uuid}, CALLS)[socket]
+        p50, p99 = statistics.median(taken), agent.percentile(taken, 0.99)
         after = smi.parse(cluster.metrics())
         for name, value, part in (("p50", p50, 0.5), ("p99", p99, 0.99)):
             note = f"{CALLS} calls, one after the other, from call to answer"
@@ -98,7 +93,7 @@ def allocate(cluster: Cluster, record: Record) -> None:
         if count:
             note = f"mean of the {count:.0f} calls that the kubelet made, by the agent's histogram"
             record.figure("Allocate asked by the kubelet", round(1000 * total / count, 2), "ms", note)
-        step.said = f"p50 {1000 * p50:.2f} ms, p99 {1000 * p99:.2f} ms, longest {1000 * taken[-1]:.2f} ms"
+        step.said = f"p50 {1000 * p50:.2f} ms, p99 {1000 * p99:.2f} ms, longest {1000 * max(taken):.2f} ms"
 
 
 def _quantile(before: smi.Page, after: smi.Page, part: float) -> float:
@@ -109,25 +104,12 @@ def _quantile(before: smi.Page, after: smi.Page, part: float) -> float:
     return 1000 * float(after[name][reached][0]["le"])
 
 
-async def _calls(socket: str, uuid: str) -> list[float]:
-    taken = []
-    request = pb.AllocateRequest()
-    request.container_requests.add(devices_ids=[uuid])
-    async with Channel(path=socket) as channel:
-        stub = rpc.DevicePluginStub(channel)
-        for _ in range(CALLS):
-            began = time.perf_counter()
-            await stub.Allocate(request)
-            taken.append(time.perf_counter() - began)
-    return taken
-
-
 def start(cluster: Cluster, record: Record) -> None:
     """From the agent's first start, which `up` has waited for, by the runtime's time stamps."""
     with record.step("agent: start to registered") as step:
-        began = agent.started_at(agent.agent_pid(cluster))
+        began = agent.started_at(agent.agent_pid(cluster.testbed))
         events = {"its first line": "starting", "registered": "registered"}
-        named = {name: agent.said_at(cluster, event) for name, event in events.items()}
+        named = {name: agent.said_at(cluster.node, event) for name, event in events.items()}
         for name, at in named.items():
             if at is None:
                 raise Failed(f"the agent's log does not say {name}")
@@ -138,7 +120,7 @@ def start(cluster: Cluster, record: Record) -> None:
 def use(cluster: Cluster, record: Record, source: smi.Smi, seconds: float) -> None:
     """Memory and processor of the agent while it is scraped every 15 s; and its energy counter against the power."""
     with record.step(f"agent: memory and processor over {seconds:.0f} s, a scrape every 15 s") as step:
-        pid = agent.agent_pid(cluster)
+        pid = agent.agent_pid(cluster.testbed)
         began, spent = time.monotonic(), agent.cpu_seconds(pid)
         readings: list[dict[str, float]] = []
         while True:
@@ -173,7 +155,7 @@ def _energy(record: Record, readings: list[dict[str, float]]) -> None:
 
 def kubelet_restart(cluster: Cluster, record: Record) -> None:
     """A restarted kubelet forgets its plugins. Its own start and its status period (1 s here) are shown apart."""
-    with record.step("kubelet killed and started: GPU allocatable again") as step, agent.Timeline(cluster) as line:
+    with record.step("kubelet killed and started: GPU allocatable again") as step, Timeline(cluster) as line:
         time.sleep(0.5)
         killed = time.time()
         cluster.node.stop_kubelet()
@@ -191,13 +173,13 @@ def kubelet_restart(cluster: Cluster, record: Record) -> None:
 
 
 def agent_kill(cluster: Cluster, record: Record) -> None:
-    with record.step("agent killed with SIGKILL: GPU allocatable again") as step, agent.Timeline(cluster) as line:
+    with record.step("agent killed with SIGKILL: GPU allocatable again") as step, Timeline(cluster) as line:
         time.sleep(0.5)
-        pid, killed = agent.agent_pid(cluster), time.time()
+        pid, killed = agent.agent_pid(cluster.testbed), time.time()
         os.kill(pid, signal.SIGKILL)
         registered = _said(cluster, "registered", killed)
         back = line.wait("allocatable", "1", registered)
-        began = agent.started_at(agent.agent_pid(cluster))
+        began = agent.started_at(agent.agent_pid(cluster.testbed))
         record.figure(
             "agent: killed to started by the kubelet", round(began - killed, 2), "s", "the kubelet's own floor"
         )
@@ -215,7 +197,7 @@ def _times(since: float, **moments: float) -> str:
 
 def _said(cluster: Cluster, event: str, after: float) -> float:
     end = time.monotonic() + 60
-    while (at := agent.said_at(cluster, event, after)) is None:
+    while (at := agent.said_at(cluster.node, event, after)) is None:
         if time.monotonic() > end:
             raise Failed(f"the agent has not said {event!r} within 60 s")
         time.sleep(0.1)

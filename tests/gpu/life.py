@@ -224,7 +224,7 @@ class Life:
             objects, files = snapshot(self.cluster.testbed), self.cluster.files()
             left = differences(self.before[0], objects) + differences(self.before[1], files)
             step.evidence["differences"] = left
-            untold = [entry for entry in left if KNOWN.get(entry, "?") not in self.told]
+            untold = [entry for entry in left if entry not in KNOWN or KNOWN[entry] not in self.told]
             if untold:
                 raise Failed(f"left, and uninstall does not say so: {'; '.join(untold)[:900]}")
             step.said = f"nothing but what uninstall says: {'; '.join(left) or 'nothing'}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed import TestbedError, nodeconfig
-from testbed.binaries import STAGING, Binaries, go_mod
+from testbed.binaries import STAGING, Binaries, go_mod, release
 from testbed.cluster import state_folder
 from testbed.gpus import driver_mounts
 from testbed.settings import NodeGpus, Settings
@@ -50,6 +50,21 @@ def test_a_folder_without_a_testbed_says_how_to_start_one(tmp_path: Path) -> Non
 def test_a_name_that_could_leave_the_cache_or_a_cgroup_is_refused(name: str) -> None:
     with pytest.raises(TestbedError, match="is no name for a testbed"):
         state_folder(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("1.31", "1.31.0"), ("1.34", "1.34.4"), ("1.37", "1.37.2"), ("1.37.2", "1.37.2"), ("1.33.10", "1.33.10")],
+)
+def test_a_minor_version_stands_for_the_release_that_the_tests_ran_on(text: str, version: str) -> None:
+    assert release(text) == version
+
+
+@pytest.mark.parametrize("text", ["", "1.33", "v1.31", "1.31.0-rc.1", "1.31.x", "2.0.0", "../1.31.0"])
+def test_what_is_no_release_is_refused(text: str) -> None:
+    with pytest.raises(TestbedError) as error:
+        release(text)
+    assert str(error.value) == f"{text!r} is no Kubernetes release: X.Y.Z, or one of 1.31, 1.34, 1.37"
 
 
 def test_a_go_module_replaces_every_staging_module_by_its_own_version() -> None:

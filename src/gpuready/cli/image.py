@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,9 @@ def command() -> None:
 @click.option("--name", help="Name of the image. [default: localhost/gpuready:VERSION]")
 def build(layout: Path | None, name: str | None) -> None:
     """Write the image as an OCI layout."""
-    image = _built(layout, name)
+    from gpuready.adapters.image import default_layout
+
+    image = _built(layout or default_layout(), name)
     click.echo(f"layout     {image.layout}")
     _describe(image)
 
@@ -45,8 +48,9 @@ def save(file: Path, name: str | None) -> None:
     """
     from gpuready.adapters import oci
 
-    image = _built(None, name)
-    oci.archive(image, file)
+    with tempfile.TemporaryDirectory() as folder:
+        image = _built(Path(folder), name)
+        oci.archive(image, file)
     click.echo(f"archive    {file}")
     _describe(image)
 
@@ -68,7 +72,8 @@ def push(target: str, plain_http: bool, ca_file: Path | None) -> None:
     from gpuready.adapters import registry
 
     place = registry.parse_target(target, default_tag=gpuready.__version__)
-    pushed = registry.push(_built(None, None), place, plain_http=plain_http, ca_file=ca_file)
+    with tempfile.TemporaryDirectory() as folder:
+        pushed = registry.push(_built(Path(folder), None), place, plain_http=plain_http, ca_file=ca_file)
     sent = f"{_mib(pushed.uploaded)} sent" if pushed.uploaded else "nothing sent, all of it was there"
     click.echo(f"{place.host}/{place.repository}:{place.tag}: {sent}", err=True)
     if plain_http:
@@ -76,12 +81,12 @@ def push(target: str, plain_http: bool, ca_file: Path | None) -> None:
     click.echo(pushed.reference)
 
 
-def _built(layout: Path | None, name: str | None) -> Image:
+def _built(layout: Path, name: str | None) -> Image:
     import gpuready
     from gpuready.adapters import image, registry
 
     named = registry.parse_target(name or image.NAME, default_tag=gpuready.__version__)
-    return image.build(layout or image.default_layout(), f"{named.host}/{named.repository}:{named.tag}")
+    return image.build(layout, f"{named.host}/{named.repository}:{named.tag}")
 
 
 def _describe(image: Image) -> None:

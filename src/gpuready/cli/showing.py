@@ -226,7 +226,7 @@ class Show:
         if nodes:
             few = ", ".join(nodes[:4]) + (f" and {len(nodes) - 4} more" if len(nodes) > 4 else "")
             self.say(f"known remains on {few}: nvidia.com/gpu: 0 in the node's capacity until its kubelet restarts,")
-            self.say("  and the pulled image until the kubelet's garbage collection removes it")
+            self.say("  the pulled image until the kubelet's garbage collection removes it, the folder /var/run/cdi")
         for node in leave:
             self.say(f"UNDETERMINED  node/{node}: it did not answer; files of ours may lie on it")
         return 3 if leave else 0

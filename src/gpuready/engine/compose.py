@@ -9,13 +9,14 @@ import msgspec
 
 from gpuready.components.native_agent.component import Layout, namespace
 from gpuready.components.native_agent.probes import compute_pod, look_pod
+from gpuready.engine.agents import agent_pods, offering, restarts, templates
 from gpuready.engine.design import Choice, Design, driven, gpus_of
 from gpuready.engine.diff import changes
 from gpuready.engine.leave import leave_node
 from gpuready.model.digest import digest
-from gpuready.model.facts.cluster import ClusterFacts, Pod
+from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.journal import Inventory
-from gpuready.model.names import AGENT, AGENT_LABEL, NAMESPACE, TEMPLATE_LABEL
+from gpuready.model.names import AGENT, AGENT_LABEL, NAMESPACE
 from gpuready.model.plan import (
     Apply,
     Compensating,
@@ -226,51 +227,29 @@ def _arrive(node: str, wanted: Design, world: World) -> Step:
     layout = wanted.layouts[node]
     obj = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": {AGENT_LABEL: layout.slug}}}
     gpus = driven(wanted.choice.looks[node])
-    change = FieldChange(path=LABEL_PATH, before=_label(node, world), after=layout.slug)
+    before = _label(node, world)
+    change = FieldChange(path=LABEL_PATH, before=before, after=layout.slug)
     return Step(
         id=f"label Node/{node} {layout.slug}",
         verb="label",
         target=f"node/{node}",
         action=Patch(obj),
-        why=f"{gpus} GPU{'s' if gpus > 1 else ''} and no plugin",
-        wait=Wait(until="gpus-allocatable", args={"node": node, "gpus": str(gpus)}, seconds=180),
+        why=f"its agent is to be another than {before}"
+        if before
+        else f"{gpus} GPU{'s' if gpus > 1 else ''} and no plugin",
+        interrupts="new GPU pods there for seconds" if before else "nothing",
+        wait=offering(node, gpus, layout.daemonset),
         expects=digest([change.before]),
         changes=(change,),
     )
 
 
-def _agent_pods(world: World) -> list[Pod]:
-    pods = known(world.cluster.pods)
-    return [p for p in pods if p.namespace == NAMESPACE and p.labels.get("app.kubernetes.io/name") == AGENT]
-
-
 def _restarts(wanted: Design, world: World) -> list[Step]:
-    """One step for every agent pod that was made from another template than the one wanted."""
-    templates = {
-        o["metadata"]["name"]: o["spec"]["template"]["metadata"]["labels"][TEMPLATE_LABEL]
-        for o in wanted.objects
-        if o["kind"] == "DaemonSet"
-    }
-    out = []
-    for pod in sorted(_agent_pods(world), key=lambda p: p.node):
-        layout = wanted.layouts.get(pod.node)
-        if layout is None or pod.labels.get(TEMPLATE_LABEL) == templates[layout.daemonset] or pod.terminating:
-            continue
-        ref = Ref(api_version="v1", kind="Pod", name=pod.name, namespace=NAMESPACE)
-        gpus = driven(wanted.choice.looks[pod.node])
-        out.append(
-            Step(
-                id=f"restart agent on {pod.node} {pod.uid}",
-                verb="restart",
-                target=f"pod/{pod.name}",
-                action=Delete(ref, pod.uid),
-                why=f"its template changed (node/{pod.node})",
-                interrupts="new GPU pods there for seconds",
-                undo=Compensating("restarted again"),
-                wait=Wait(until="gpus-allocatable", args={"node": pod.node, "gpus": str(gpus)}, seconds=180),
-            )
-        )
-    return out
+    """A pod that its node's label is about to move to another DaemonSet needs none."""
+    owner = {node: f"ds/{layout.daemonset}" for node, layout in wanted.layouts.items()}
+    pods = [p for p in agent_pods(world.cluster) if owner.get(p.node) == p.owner]
+    gpus = {node: driven(wanted.choice.looks[node]) for node in wanted.layouts}
+    return list(restarts(pods, templates(wanted.objects), gpus))
 
 
 def _roll_out(moves: list[Step], wanted: Design, world: World) -> list[Stage]:

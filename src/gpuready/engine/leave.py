@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from gpuready.components.native_agent.probes import clean_pod
+from gpuready.engine.agents import agent_pods, offering, restarts, templates
 from gpuready.model.digest import digest
+from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.journal import Inventory, Item
-from gpuready.model.names import AGENT_MANAGER, NAMESPACE
+from gpuready.model.names import AGENT, AGENT_LABEL, AGENT_MANAGER, NAMESPACE, RESOURCE
 from gpuready.model.plan import (
     Apply,
     Delete,
@@ -23,15 +26,25 @@ from gpuready.model.plan import (
     Wait,
 )
 from gpuready.model.spec import Setup
+from gpuready.model.unknown import known
 
+AGENT_POINTER = "/metadata/labels/" + AGENT_LABEL.replace("/", "~1")
 NS = Ref(api_version="v1", kind="Namespace", name=NAMESPACE)
 
 
 def go_back(
-    now: Inventory, to: Inventory, *, setup: Setup, cluster_uid: str, purpose: str, silent_nodes: Collection[str] = ()
+    now: Inventory,
+    to: Inventory,
+    *,
+    setup: Setup,
+    cluster_uid: str,
+    purpose: str,
+    cluster: ClusterFacts | None = None,
+    silent_nodes: Collection[str] = (),
 ) -> Plan:
     """The plan that takes the cluster from inventory `now` to inventory `to`.
 
+    Where agents are to go on by an older template, `cluster` tells their pods.
     `silent_nodes` do not answer: their API fields are taken back, what lies on them stays undetermined and is said.
     """
     before = {i.ref: i for i in to.items}
@@ -39,6 +52,8 @@ def go_back(
     nodes = [i for i in extra if i.ref.kind == "Node"]
     leave = [s for i in nodes for s in leave_node(i.ref.name, setup, now, i.ref.name in silent_nodes)]
     changed = [s for i in now.items if (old := before.get(i.ref)) and (s := _back_to(old, i))]
+    moved = [old for i in now.items if (old := before.get(i.ref)) and old.ours != i.ours]
+    relabelled = [_label_again(old, _gpus(cluster)) for old in moved]
     missing = [_again(i) for i in to.items if now.item(i.ref) is None]
     remove = [_remove(i) for i in extra if i.ref.kind != "Node" and i.ref != NS]
     last = [_remove(i) for i in extra if i.ref == NS]
@@ -49,7 +64,7 @@ def go_back(
     ]
     stages = [
         Stage(name="nodes", steps=tuple(leave)),
-        Stage(name="as before", steps=tuple(changed + missing)),
+        Stage(name="as before", steps=tuple(changed + missing + relabelled + _restarts(changed, cluster))),
         Stage(name="objects", steps=tuple(remove + last)),
     ]
     return Plan(
@@ -59,6 +74,19 @@ def go_back(
         stages=tuple(s for s in stages if s.steps),
         skipped=tuple(skipped),
     )
+
+
+def _restarts(changed: list[Step], cluster: ClusterFacts | None) -> list[Step]:
+    """The agents of what is applied as it was before, each until its node offers again what it offers now."""
+    if cluster is None:
+        return []
+    wanted = templates(s.action.object for s in changed if isinstance(s.action, Apply))
+    return list(restarts(agent_pods(cluster), wanted, _gpus(cluster)))
+
+
+def _gpus(cluster: ClusterFacts | None) -> dict[str, int]:
+    """How many each node is known to have; empty where nobody looked."""
+    return {} if cluster is None else {n.name: n.capacity.get(RESOURCE, 0) for n in known(cluster.nodes)}
 
 
 def leave_node(node: str, setup: Setup, inventory: Inventory, silent: bool = False) -> tuple[Step, ...]:
@@ -126,18 +154,33 @@ def _back_to(old: Item, now: Item) -> Step | None:
 
 
 def _again(item: Item) -> Step:
-    obj = item.applied or {
-        "apiVersion": item.ref.api_version,
-        "kind": item.ref.kind,
-        "metadata": {"name": item.ref.name, "labels": {_label(p): v for p, v in item.ours.items()}},
-    }
     return Step(
         id=f"again {item.ref.kind}/{item.ref.name}",
         verb="create" if item.applied else "label",
         target=str(item.ref),
-        action=Apply(obj) if item.applied else Patch(obj),
+        action=Apply(item.applied) if item.applied else Patch(_labels_of(item)),
         why="it was ours before",
     )
+
+
+def _label_again(item: Item, gpus: Mapping[str, int]) -> Step:
+    """The labels that we had set there before; where one chooses the agent, that one's GPUs are awaited."""
+    slug, node = item.ours.get(AGENT_POINTER), item.ref.name
+    return Step(
+        id=f"label again {item.ref.kind}/{node}",
+        verb="label",
+        target=str(item.ref),
+        action=Patch(_labels_of(item)),
+        why="as it was before",
+        interrupts="new GPU pods there for seconds" if slug else "nothing",
+        wait=offering(node, gpus.get(node, 0), f"{AGENT}-{slug}") if slug else None,
+    )
+
+
+def _labels_of(item: Item) -> dict[str, Any]:
+    labels = {_label(p): v for p, v in item.ours.items()}
+    kind = {"apiVersion": item.ref.api_version, "kind": item.ref.kind}
+    return {**kind, "metadata": {"name": item.ref.name, "labels": labels}}
 
 
 def _label(pointer: str) -> str:

@@ -184,19 +184,19 @@ class Session:
     def _take_back(self, journal: Journal) -> None:
         """Put back what this run has changed so far, quietly: only our own namespace and probes are concerned."""
         run = _run_of(journal)
-        self._back(journal, run.inventory, run.start.inventory, run.setup or Setup(), "undo", lambda _: None)
+        self._back(journal, self._undoing(run), run.setup or Setup(), lambda _: None)
 
-    def _back(
-        self,
-        journal: Journal,
-        now: Inventory,
-        to: Inventory,
-        setup: Setup,
-        purpose: str,
-        tell: Callable[[Event], None],
-        silent: Collection[str] = (),
-    ) -> None:
-        plan = go_back(now, to, setup=setup, cluster_uid=self.identity.uid, purpose=purpose, silent_nodes=silent)
+    def _undoing(self, run: Run, cluster: ClusterFacts | None = None) -> Plan:
+        return go_back(
+            run.inventory,
+            run.start.inventory,
+            setup=run.setup or Setup(),
+            cluster_uid=self.identity.uid,
+            purpose="undo",
+            cluster=cluster,
+        )
+
+    def _back(self, journal: Journal, plan: Plan, setup: Setup, tell: Callable[[Event], None]) -> None:
         journal.append(Planned(at=self.clock.now(), plan=plan, setup=setup))
         self._finish_back(journal, plan, tell)
 
@@ -242,13 +242,13 @@ class Session:
         run = self.last_run()
         if run is None or run.plan is None:
             raise UserError("there is no run to undo on this cluster", "gpuready status shows the cluster")
-        setup = run.setup or Setup()
-        plan = go_back(run.inventory, run.start.inventory, setup=setup, cluster_uid=self.identity.uid, purpose="undo")
-        approve(plan)
+        cluster = self.look_around()
+        approve(self._undoing(run, cluster))
         journal = self.journals.open()
         journal.resume(take_over=take_over)
         now = _run_of(journal)
-        self._back(journal, now.inventory, now.start.inventory, setup, "undo", tell)
+        plan = self._undoing(now, cluster)
+        self._back(journal, plan, now.setup or Setup(), tell)
         return plan
 
     def uninstall(

@@ -20,48 +20,73 @@ def agent_pods(cluster: Cluster, node: str) -> list[Json]:
 
 
 def gpus_allocatable(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:
-    """The agent on the node runs and the kubelet offers all its GPUs."""
+    """The agent of the DaemonSet that the node is to have runs there, no other, and the kubelet offers all its GPUs."""
     node, wanted = wait.args["node"], int(wait.args["gpus"])
     ref = Ref(api_version="v1", kind="Node", name=node)
     seen = {"allocatable": 0}
+
+    def its_agents() -> tuple[list[Json], list[Json]]:
+        pods = agent_pods(cluster, node)
+        stay = [p for p in pods if _is_of(p, wait.args["daemonset"])]
+        return stay, [p for p in pods if p not in stay]
+
+    def each() -> None:
+        hold()
+        _raise_trouble(its_agents()[0], node)
 
     def offered(live: Json | None) -> bool:
         if live is None:
             raise UserError(f"node/{node} has left the cluster", "take it out of the spec")
         seen["allocatable"] = whole(live.get("status", {}).get("allocatable", {}).get(RESOURCE))
-        return seen["allocatable"] >= wanted
+        return seen["allocatable"] >= wanted and bool(its_agents()[0])
 
-    def each() -> None:
-        hold()
-        _raise_trouble(agent_pods(cluster, node), node)
-
-    try:
-        cluster.wait_for(ref, offered, timeout=wait.seconds, each=each)
-    except TimeoutError:
-        raise TimeoutError(f"node/{node} offers {seen['allocatable']} of {wanted} GPUs") from None
-    _agent_ready(cluster, node, wait.seconds, each)
-    return f"{wanted} allocatable"
-
-
-def _agent_ready(cluster: Cluster, node: str, seconds: float, each: Callable[[], None]) -> None:
-    for pod in agent_pods(cluster, node):
-        name = pod["metadata"]["name"]
-        ref = Ref(api_version="v1", kind="Pod", name=name, namespace=NAMESPACE)
+    while True:
         try:
-            cluster.wait_for(ref, lambda p: p is None or _ready(p), timeout=seconds, each=each)
+            cluster.wait_for(ref, offered, timeout=wait.seconds, each=each)
         except TimeoutError:
-            raise TimeoutError(f"pod/{name} on node/{node} did not become ready") from None
+            whose = "" if its_agents()[0] else f", not by an agent of ds/{wait.args['daemonset']}"
+            raise TimeoutError(f"node/{node} offers {seen['allocatable']} of {wanted} GPUs{whose}") from None
+        stay, leave = its_agents()
+        # what the node offers may still be what the agent before it offered
+        waited = [_wait_for_pod(cluster, p, node, _gone, "end", wait.seconds, hold) for p in leave]
+        waited += [_wait_for_pod(cluster, p, node, _ready, "become ready", wait.seconds, each) for p in stay]
+        if not any(waited):
+            return f"{wanted} allocatable"
+
+
+def _is_of(pod: Json, daemonset: str) -> bool:
+    meta = pod["metadata"]
+    return "deletionTimestamp" not in meta and any(
+        o.get("name") == daemonset for o in meta.get("ownerReferences") or ()
+    )
+
+
+def _wait_for_pod(
+    cluster: Cluster,
+    pod: Json,
+    node: str,
+    settled: Callable[[Json | None], bool],
+    what: str,
+    seconds: float,
+    each: Callable[[], None],
+) -> bool:
+    """Whether it had to be waited for: the state that was listed was not yet the wanted one."""
+    if settled(pod):
+        return False
+    name = pod["metadata"]["name"]
+    ref = Ref(api_version="v1", kind="Pod", name=name, namespace=NAMESPACE)
+    try:
+        cluster.wait_for(ref, settled, timeout=seconds, each=each)
+    except TimeoutError:
+        raise TimeoutError(f"pod/{name} on node/{node} did not {what}") from None
+    return True
 
 
 def agent_gone(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:
     """No agent pod is left on the node."""
-    for pod in agent_pods(cluster, wait.args["node"]):
-        name = pod["metadata"]["name"]
-        ref = Ref(api_version="v1", kind="Pod", name=name, namespace=NAMESPACE)
-        try:
-            cluster.wait_for(ref, lambda p: p is None, timeout=wait.seconds, each=hold)
-        except TimeoutError:
-            raise TimeoutError(f"pod/{name} did not end") from None
+    node = wait.args["node"]
+    for pod in agent_pods(cluster, node):
+        _wait_for_pod(cluster, pod, node, _gone, "end", wait.seconds, hold)
     return ""
 
 
@@ -73,7 +98,14 @@ def whole(quantity: Any) -> int:
         return 0
 
 
-def _ready(pod: Json) -> bool:
+def _gone(pod: Json | None) -> bool:
+    return pod is None
+
+
+def _ready(pod: Json | None) -> bool:
+    """Ready, or gone: then another one is to be waited for."""
+    if pod is None:
+        return True
     conditions = pod.get("status", {}).get("conditions") or ()
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 

@@ -15,8 +15,19 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     as_of: str
     sources: dict[str, str]
     oldest_api: Version
-    oldest_node: Version
-    newest: Version
+    seen: tuple[tuple[int, int, int], ...]  # the very releases, oldest first; what lies between them was not run
+
+    @property
+    def oldest_node(self) -> Version:
+        return self.seen[0][:2]
+
+    @property
+    def newest(self) -> Version:
+        return self.seen[-1][:2]
+
+    def told(self) -> str:
+        releases = ", ".join(".".join(map(str, release)) for release in self.seen)
+        return f"gpuready was run on {releases} as of {self.as_of}"
 
 
 WINDOW = load("versions.yaml", Window)

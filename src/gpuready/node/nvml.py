@@ -6,10 +6,11 @@ the others.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,7 +98,7 @@ class Nvml:
             found.append(self._describe(index, uuid, handle))
         self._handles |= handles  # a GPU that is lost now was known before: its handle goes on answering "lost"
         driver = ask(pynvml.nvmlSystemGetDriverVersion)
-        return Snapshot(driver=driver, cuda=cuda_version(), gpus=tuple(found), refused=tuple(refused))
+        return Snapshot(driver=driver, cuda=cuda_version(self.path.parent), gpus=tuple(found), refused=tuple(refused))
 
     def _describe(self, index: int, uuid: str, handle: Any) -> Gpu:
         pci = ask(lambda: text(pynvml.nvmlDeviceGetPciInfo(handle).busId))
@@ -207,9 +208,28 @@ def text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def cuda_version() -> str | Unknown:
-    number = ask(pynvml.nvmlSystemGetCudaDriverVersion_v2)  # 13000 is 13.0
+def cuda_version(folder: Path) -> str | Unknown:
+    """The highest CUDA version that the driver of this folder speaks: 13.0.
+
+    NVML asks libcuda, which it loads by its bare name: loaded already from its folder, it is found.
+    """
+    with loaded(folder / "libcuda.so.1"):
+        number = ask(pynvml.nvmlSystemGetCudaDriverVersion_v2)  # 13000 is 13.0
     return number if isinstance(number, Unknown) else f"{number // 1000}.{number % 1000 // 10}"
+
+
+@contextlib.contextmanager
+def loaded(library: Path) -> Iterator[None]:
+    """The library is in this process meanwhile; without effect where it cannot be loaded."""
+    try:
+        handle = ctypes.CDLL(str(library))._handle
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).dlclose(ctypes.c_void_p(handle))
 
 
 def compute_capability(handle: Any) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from gpuready.components.native_agent.component import namespace, render
+from gpuready.engine.agents import offering
 from gpuready.engine.compose import World, compose, refs_to_observe
 from gpuready.engine.design import choose, design, injection_of
 from gpuready.engine.leave import go_back
@@ -16,7 +17,7 @@ from gpuready.engine.ledger import replay
 from gpuready.model.facts.cluster import ClusterFacts, Identity, Node, Pod, Taint
 from gpuready.model.facts.host import DriverFiles, HostReport, PciGpu
 from gpuready.model.journal import Intent, Inventory, Look, Planned, Receipt, Start, Waited
-from gpuready.model.names import AGENT_LABEL, NAMESPACE, TEMPLATE_LABEL
+from gpuready.model.names import AGENT, AGENT_LABEL, NAMESPACE, RESOURCE, TEMPLATE_LABEL
 from gpuready.model.plan import Apply, Patch, Plan, Probe, Ref, ref_of
 from gpuready.model.spec import Image, NodeChoice, Setup, Toleration
 
@@ -90,8 +91,7 @@ def test_after_the_look_one_node_is_proved_before_the_next() -> None:
         ("other nodes", "label", "node/b"),
     ]
     assert [(s.target, s.why) for s in plan.skipped] == [("node/c", "no NVIDIA GPU on its PCI bus")]
-    assert plan.steps[9].wait is not None
-    assert plan.steps[9].wait.args == {"node": "a", "gpus": "2"}
+    assert plan.steps[9].wait == offering("a", 2, DS.removeprefix("ds/"))
 
 
 def test_what_is_as_wanted_gives_an_empty_plan() -> None:
@@ -115,6 +115,7 @@ def test_an_agent_of_an_older_template_is_restarted() -> None:
         name="agent-x",
         uid="p",
         node="a",
+        owner=DS,
         labels={"app.kubernetes.io/name": "gpuready-agent", TEMPLATE_LABEL: "older"},
     )
     labelled = node("a", labels={AGENT_LABEL: "usr-local-nvidia-lib64-cdi"})
@@ -229,17 +230,45 @@ def test_the_way_back_undoes_every_step_in_reverse() -> None:
     )
 
 
+def agent(node: str, template: str, owner: str) -> Pod:
+    labels = {"app.kubernetes.io/name": AGENT, TEMPLATE_LABEL: template}
+    return Pod(namespace=NAMESPACE, name=f"agent-{node}", uid=f"pod-{node}", node=node, owner=owner, labels=labels)
+
+
 def test_undo_of_a_second_run_goes_back_to_the_first() -> None:
-    """A changed object is applied again as it was; what both runs hold is left alone."""
+    """A changed object is applied again as it was, and its agents restarted; what both runs hold is left alone."""
     first = replay(executed(plan_for([node("a")], {"a": look("a")}), Inventory()))
     assert first is not None
     now = copy.deepcopy(msgspec.to_builtins(first.inventory))
     for item in now["items"]:
         if item["ref"]["kind"] == "DaemonSet":
-            item["applied"]["spec"]["template"]["spec"]["containers"][0]["image"] = "newer"
+            old = item["applied"]["spec"]["template"]["metadata"]["labels"][TEMPLATE_LABEL]
+            item["applied"]["spec"]["template"]["metadata"]["labels"] = {TEMPLATE_LABEL: "newer"}
     later = msgspec.convert(now, Inventory)
-    back = go_back(later, first.inventory, setup=SETUP, cluster_uid="c-1", purpose="undo")
-    assert shape(back) == [("as before", "change", DS)]
+    pods = (agent("a", "newer", DS), agent("b", old, DS), agent("c", "newer", "ds/gpuready-agent-other"))
+    cluster = facts([node("a", capacity={RESOURCE: 2}), node("b"), node("c")], pods)
+    back = go_back(later, first.inventory, setup=SETUP, cluster_uid="c-1", purpose="undo", cluster=cluster)
+    assert shape(back) == [("as before", "change", DS), ("as before", "restart", "pod/agent-a")]
+    assert back.steps[1].wait == offering("a", 2, DS.removeprefix("ds/"))
+
+
+def test_undo_of_another_injection_labels_the_nodes_as_before() -> None:
+    """The DaemonSet of before is there again, and the node's label chooses it, before the other one goes."""
+    first = replay(executed(plan_for([node("a")], {"a": look("a")}), Inventory()))
+    assert first is not None
+    now = msgspec.json.decode(msgspec.json.encode(first.inventory).replace(b"lib64-cdi", b"lib64-devices"))
+    later = msgspec.convert(now, Inventory)
+    cluster = facts([node("a", capacity={RESOURCE: 2})])
+    back = go_back(later, first.inventory, setup=SETUP, cluster_uid="c-1", purpose="undo", cluster=cluster)
+    assert shape(back) == [
+        ("as before", "create", DS),
+        ("as before", "label", "node/a"),
+        ("objects", "delete", DS.replace("cdi", "devices")),
+    ]
+    relabel = back.steps[1].action
+    assert isinstance(relabel, Patch)
+    assert relabel.object["metadata"]["labels"] == {AGENT_LABEL: "usr-local-nvidia-lib64-cdi"}
+    assert back.steps[1].wait == offering("a", 2, DS.removeprefix("ds/"))
 
 
 def test_a_silent_node_is_said_to_be_undetermined_and_not_probed() -> None:

@@ -25,6 +25,8 @@ KUBELET = "/var/lib/kubelet"
 CDI_DIR = "/var/run/cdi"
 NOBODY = 65534
 PROBE_PRIORITY = "gpuready-probe"
+# kubelet would make its default, /dev/termination-log, in the /dev of the node
+TERMINATION_MESSAGE = "/run/termination-log"
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -240,6 +242,7 @@ def _pod_spec(setup: Setup, layout: Layout, node_writes: bool) -> Json:
                 "name": "agent",
                 "image": setup.image.reference if setup.image else "",
                 "imagePullPolicy": "IfNotPresent",
+                "terminationMessagePath": TERMINATION_MESSAGE,
                 "args": args,
                 "env": [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
                 "ports": [{"name": "metrics", "containerPort": port, "protocol": "TCP"}],

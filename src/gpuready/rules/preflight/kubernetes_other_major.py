@@ -19,7 +19,7 @@ def find(cluster: ClusterFacts) -> Iterator[Finding]:
         yield Finding(
             at="cluster",
             says=f"Kubernetes {version} is of a major version that gpuready does not know",
-            evidence=(f"/version gitVersion {version}", f"newest tested is {versions.show(newest)}"),
+            evidence=(f"/version gitVersion {version}", versions.WINDOW.told()),
             next="use a release of gpuready that was run on it",
         )
 

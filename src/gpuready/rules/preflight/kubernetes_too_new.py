@@ -19,7 +19,7 @@ def find(cluster: ClusterFacts) -> Iterator[Finding]:
         yield Finding(
             at="cluster",
             says=f"Kubernetes {version} is newer than {versions.show(newest)}, the newest that gpuready was run on",
-            evidence=(f"/version gitVersion {version}", f"tested window as of {versions.WINDOW.as_of}"),
+            evidence=(f"/version gitVersion {version}", versions.WINDOW.told()),
             next="gpuready apply --dry-run=server shows what that API server accepts",
         )
 

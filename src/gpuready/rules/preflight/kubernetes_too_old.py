@@ -25,20 +25,21 @@ def find(cluster: ClusterFacts, chosen: tuple[str, ...]) -> Iterator[Finding]:
             evidence=(f"/version gitVersion {version}",),
             next=FILES,
         )
-    yield from each(chosen_nodes(cluster, chosen), partial(_node, window.oldest_node))
+    yield from each(chosen_nodes(cluster, chosen), partial(_node, window))
     if served is None:
         raise TouchedUnknown(Unknown("the API server gave no version that can be read", ask="kubectl version"))
 
 
-def _node(oldest: versions.Version, node: Node) -> Iterator[Finding]:
+def _node(window: versions.Window, node: Node) -> Iterator[Finding]:
     kubelet = versions.parse(node.kubelet)
     if kubelet is None:
         raise TouchedUnknown(Unknown(f"node/{node.name} gives no kubelet version", ask="kubectl get nodes"))
+    oldest = window.oldest_node
     if kubelet < oldest:
         yield Finding(
             at=f"node/{node.name}",
-            says=f"its kubelet is {node.kubelet}; gpuready was run on {versions.show(oldest)} and newer",
-            evidence=(f"nodeInfo.kubeletVersion {node.kubelet}",),
+            says=f"its kubelet is {node.kubelet}; the oldest that gpuready was run on is {versions.show(oldest)}",
+            evidence=(f"nodeInfo.kubeletVersion {node.kubelet}", window.told()),
             next=f"upgrade the node; {FILES}",
             nodes=(node.name,),
         )
