@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.cluster.snapshot import differences, snapshot
 pytestmark = pytest.mark.cluster
 # before the first entry of the journal nothing was changed, and after the last nothing is left to do
 NOTHING_OPEN = ("lock", "end", "lock released")
+SETTLES = 15.0  # seconds; the agent's labels and the kubelet's status come by themselves, after the run
 KILLER = Path(__file__).with_name("killer.py")
 
 
@@ -41,6 +43,7 @@ class Life:
             text=True,
             timeout=240,
         )
+        assert log.exists(), done.stderr
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, log.read_text().splitlines()
 
@@ -61,7 +64,10 @@ class Life:
             resumed = product.run(self.verb, "--yes")
         if resumed.returncode:
             return f"{name}: resume: {resumed.stderr.strip()}"
-        left = differences(expected, snapshot(self.testbed))
+        left, end = differences(expected, snapshot(self.testbed)), time.monotonic() + SETTLES
+        while left and time.monotonic() < end:
+            time.sleep(1)
+            left = differences(expected, snapshot(self.testbed))
         return f"{name}: not as after an undisturbed run: {left}" if left else ""
 
 
