@@ -132,6 +132,7 @@ def test_each_verb_needs_no_more_than_rbac_prints(admin: Gpuready) -> None:
         ("planner", "plan", ()),
         ("verifier", "verify", ()),
         ("watcher", "status", ()),
+        ("undoer", "apply", ("--undo", "--yes")),
         ("applier", "apply", ("--yes",)),
         ("remover", "uninstall", ("--yes",)),
     ):

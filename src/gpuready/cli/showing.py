@@ -198,10 +198,9 @@ class Show:
     def status(self, session: Session, output: str) -> tuple[str, int]:
         run = session.last_run()
         inventory = run.inventory if run else session.inventory()
-        setup = inventory.setup or Setup()
         nodes = our_nodes(inventory)
         pods = session.look_around().pods
-        agents = ask_agents(session.cluster, nodes, setup.agent.metrics_port) if nodes else {}
+        agents = ask_agents(session.cluster, nodes) if nodes else {}
         view = status_view(agents, pods, datetime.datetime.now(datetime.UTC))
         if output != "text":
             from gpuready.report.json_out import to_json, to_yaml

@@ -184,7 +184,7 @@ class Session:
     def _take_back(self, journal: Journal) -> None:
         """Put back what this run has changed so far, quietly: only our own namespace and probes are concerned."""
         run = _run_of(journal)
-        self._back(journal, self._undoing(run), run.setup or Setup(), lambda _: None)
+        self._back(journal, run, self._undoing(run), lambda _: None)
 
     def _undoing(self, run: Run, cluster: ClusterFacts | None = None) -> Plan:
         return go_back(
@@ -196,7 +196,8 @@ class Session:
             cluster=cluster,
         )
 
-    def _back(self, journal: Journal, plan: Plan, setup: Setup, tell: Callable[[Event], None]) -> None:
+    def _back(self, journal: Journal, run: Run, plan: Plan, tell: Callable[[Event], None]) -> None:
+        setup = run.start.inventory.setup or run.setup or Setup()
         journal.append(Planned(at=self.clock.now(), plan=plan, setup=setup))
         self._finish_back(journal, plan, tell)
 
@@ -248,7 +249,7 @@ class Session:
         journal.resume(take_over=take_over)
         now = _run_of(journal)
         plan = self._undoing(now, cluster)
-        self._back(journal, plan, now.setup or Setup(), tell)
+        self._back(journal, now, plan, tell)
         return plan
 
     def uninstall(

@@ -18,7 +18,7 @@ from gpuready.model.facts.compute import ComputeReport
 from gpuready.model.journal import Inventory
 from gpuready.model.names import AGENT, NAMESPACE
 from gpuready.model.ports import Cluster
-from gpuready.model.spec import Setup
+from gpuready.model.spec import Agent, Setup
 from gpuready.model.unknown import Unknown
 from gpuready.model.verdict import GpuVerdict
 
@@ -40,24 +40,30 @@ def our_nodes(inventory: Inventory) -> tuple[str, ...]:
     return tuple(sorted(i.ref.name for i in inventory.items if i.ref.kind == "Node"))
 
 
-def ask_agents(cluster: Cluster, nodes: Collection[str], port: int) -> dict[str, AgentReport | Unknown]:
+def ask_agents(cluster: Cluster, nodes: Collection[str]) -> dict[str, AgentReport | Unknown]:
     """Each agent's report, through the API server's pod proxy; Unknown with the reason where none came."""
     pods = cluster.list_objects("v1", "Pod", namespace=NAMESPACE, labels=f"app.kubernetes.io/name={AGENT}")
     by_node = {p["spec"].get("nodeName", ""): p for p in pods if not p["metadata"].get("deletionTimestamp")}
-    return {node: _ask(cluster, by_node.get(node), port) for node in nodes}
+    return {node: _ask(cluster, by_node.get(node)) for node in nodes}
 
 
-def _ask(cluster: Cluster, pod: Json | None, port: int) -> AgentReport | Unknown:
+def _ask(cluster: Cluster, pod: Json | None) -> AgentReport | Unknown:
     if pod is None:
         return Unknown("no agent pod runs there", f"kubectl get pods -n {NAMESPACE} -o wide")
     name = pod["metadata"]["name"]
     try:
-        answer = cluster.proxy_get(NAMESPACE, name, port, "/gpus")
+        answer = cluster.proxy_get(NAMESPACE, name, _port(pod), "/gpus")
         return msgspec.json.decode(answer, type=AgentReport)
     except UserError as error:
         return Unknown(f"pod/{name} does not answer: {error.what}"[:300], f"kubectl logs -n {NAMESPACE} {name}")
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Unknown(f"pod/{name} answers what this version does not read: {error}"[:300], "gpuready up")
+
+
+def _port(pod: Json) -> int:
+    """Of this very pod: the spec at hand may be of another one."""
+    ports = [p for container in pod["spec"]["containers"] for p in container.get("ports") or ()]
+    return next((int(p["containerPort"]) for p in ports if p.get("name") == "metrics"), Agent().metrics_port)
 
 
 def free_gpus(report: AgentReport | Unknown) -> int:
@@ -76,7 +82,7 @@ def verify(
 ) -> Verification:
     """A verdict for every GPU of these nodes. A held GPU is undetermined; nothing is preempted for a probe."""
     nonce = secrets.token_hex(8)
-    agents = ask_agents(cluster, nodes, setup.agent.metrics_port)
+    agents = ask_agents(cluster, nodes)
     pods = {n: compute_pod(setup, n, free, nonce) for n in nodes if (free := free_gpus(agents[n]))}
     each(f"computing on {len(pods)} nodes" if len(pods) != 1 else f"computing on {next(iter(pods))}")
     answers = run_probes(cluster, pods, limit or PROBE_SECONDS["compute"], lambda: None) if pods else {}
