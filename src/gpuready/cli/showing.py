@@ -49,7 +49,6 @@ class Show:
         self.colour = colour(no_color)
         self.width = terminal_width()
         self.approved: Plan | None = None  # a reviewed plan: exactly this or nothing
-        self._total, self._number = 0, 0
 
     def say(self, text: str) -> None:
         click.echo(redact(text))
@@ -94,14 +93,12 @@ class Show:
             asking.ask("Run these short-lived, read-only pods now?", self.yes)
         else:
             asking.ask_name(self.identity.name or self.identity.context or self.identity.uid[:8], self.yes)
-        self._begin(proposal.plan)
 
     def approve_back(self, plan: Plan) -> None:
-        self.say(plan_text(plan, self.identity, width=self.width, colour=self.colour))
+        self.say(plan_text(plan, self.identity, gpu_nodes=None, width=self.width, colour=self.colour))
         asking.require_consents(plan, self.allow)
         click.echo()
         asking.ask_name(self.identity.name or self.identity.context or self.identity.uid[:8], self.yes)
-        self._begin(plan)
 
     def nothing_to_do(self, proposal: Proposal) -> None:
         self.proposal(proposal)
@@ -119,19 +116,14 @@ class Show:
 
     # -- the run
 
-    def _begin(self, plan: Plan) -> None:
-        self._total, self._number = len(plan.steps), 0
-
     def tell(self, event: Event) -> None:
         step = event.step
-        if event.kind == "start":
-            self._number += 1
         line = progress_line(
             event.kind,  # type: ignore[arg-type]
             step.verb,
             step.target,
-            number=self._number,
-            total=max(self._total, self._number),
+            number=event.number,
+            total=event.total,
             text=event.text,
             elapsed=event.seconds,
             width=self.width,

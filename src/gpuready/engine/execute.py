@@ -61,6 +61,8 @@ class Done(NamedTuple):
 class Event(msgspec.Struct, frozen=True):
     kind: str  # start | done | wait | note
     step: Step
+    number: int  # of the step in its plan, from 1
+    total: int
     text: str = ""
     seconds: float | None = None
 
@@ -82,11 +84,11 @@ class Executor:
     def run(self, plan: Plan) -> None:
         """Every step that the journal does not show as done, in order. Raises StepFailed at the first that fails."""
         run = self._replay()
-        for step in plan.steps:
+        for number, step in enumerate(plan.steps, 1):
             if run.done(step):
                 continue
             try:
-                self._perform(step, run)
+                self._perform(step, number, len(plan.steps), run)
             except StepFailed:
                 raise
             except UserError as error:
@@ -97,8 +99,8 @@ class Executor:
         assert run is not None, "a journal begins with its start"
         return run
 
-    def _perform(self, step: Step, run: Run) -> None:
-        self.tell(Event("start", step))
+    def _perform(self, step: Step, number: int, total: int, run: Run) -> None:
+        self.tell(Event("start", step, number, total))
         began = self.clock.monotonic()
         note = ""
         if step.id not in run.receipts:
@@ -109,7 +111,7 @@ class Executor:
         if step.wait:
             note = self._wait(step) or note
             self.journal.append(Waited(at=self.clock.now(), step=step.id, note=note))
-        self.tell(Event("done", step, note, self.clock.monotonic() - began))
+        self.tell(Event("done", step, number, total, note, self.clock.monotonic() - began))
 
     def _wait(self, step: Step) -> str:
         assert step.wait is not None
@@ -268,7 +270,8 @@ def _cleaned(texts: Mapping[str, str]) -> Done:
 
 def _cleaning(fact: Mapping[str, Any]) -> str:
     left = fact.get("left") or []
-    removed = f"removed {len(fact.get('removed') or [])} files"
+    count = len(fact.get("removed") or [])
+    removed = f"removed {count} file{'' if count == 1 else 's'}"
     return f"{removed}; left: {', '.join(map(str, left))}" if left else removed
 
 

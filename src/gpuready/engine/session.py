@@ -73,7 +73,7 @@ class Session:
         """Look, plan, ask, apply. Returns the last proposal; its plan is empty when there was nothing to do.
 
         `approve` raises to stop. `settled` is called once all nodes were looked at and may pin the spec (init).
-        Raises Refused, StepFailed or UserError; what a failed look had changed is taken back first.
+        Raises Refused or UserError; what a failed look had changed is taken back first.
         """
         run = self.last_run()
         if run and run.open:
@@ -175,11 +175,11 @@ class Session:
         try:
             Executor(self.cluster, journal, self.clock, tell, self.limit).run(plan)
         except StepFailed as failed:
-            if plan.pending:
-                self._take_back(journal)
-            else:
+            if not plan.pending:
                 journal.close(End(at=self.clock.now(), outcome="failed", why=failed.what))
-            raise
+                raise
+            self._take_back(journal)
+            raise UserError(f"{failed.what}; what this run had created is taken back", failed.next) from failed
 
     def _take_back(self, journal: Journal) -> None:
         """Put back what this run has changed so far, quietly: only our own namespace and probes are concerned."""
@@ -310,10 +310,11 @@ def holds_gpus(pod: Pod) -> bool:
 def _tell_done(journal: Journal, tell: Callable[[Event], None]) -> None:
     """The namespace is created with the journal, before the executor begins: say so."""
     run = _run_of(journal)
-    for step in run.plan.steps if run.plan else ():
+    steps = run.plan.steps if run.plan else ()
+    for number, step in enumerate(steps, 1):
         if run.done(step):
-            tell(Event("start", step))
-            tell(Event("done", step))
+            tell(Event("start", step, number, len(steps)))
+            tell(Event("done", step, number, len(steps)))
 
 
 def _as_it_is(proposal: Proposal) -> Setup:

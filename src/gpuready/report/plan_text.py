@@ -51,12 +51,13 @@ def plan_text(
     identity: Identity,
     *,
     verdicts: Sequence[Verdict] = (),
-    gpu_nodes: int | Unknown = NOT_LOOKED,
+    gpu_nodes: int | Unknown | None = NOT_LOOKED,
     next: str = "",
     width: int | None = 80,
     colour: bool = False,
 ) -> str:
-    """The whole plan for a person to decide from. `next` is the command that leads on, where there is one."""
+    """The whole plan for a person to decide from. `gpu_nodes` None: they have no part in it. `next` is the command that
+    leads on, where there is one."""
     blocks = [cluster_line(identity, gpu_nodes, width)]
     rows = _rows(plan)
     if plan.steps or plan.pending:
@@ -71,7 +72,7 @@ def plan_text(
     return "\n\n".join(b for b in blocks if b)
 
 
-def cluster_line(identity: Identity, gpu_nodes: int | Unknown = NOT_LOOKED, width: int | None = 80) -> str:
+def cluster_line(identity: Identity, gpu_nodes: int | Unknown | None = NOT_LOOKED, width: int | None = 80) -> str:
     """prod-eu  https://10.0.0.5:6443  id 7c1e02aa  Kubernetes 1.34.4  GPU nodes 3"""
     name = identity.name or identity.context or "cluster"
     context = f" (context {identity.context})" if identity.context and identity.context != name else ""
@@ -80,7 +81,7 @@ def cluster_line(identity: Identity, gpu_nodes: int | Unknown = NOT_LOOKED, widt
         identity.server + (" (TLS not verified)" if identity.insecure else ""),
         f"id {identity.uid[:8] or '?'}",
         f"Kubernetes {identity.version.removeprefix('v') or '?'}",
-        f"GPU nodes {gpu_nodes}",
+        *([] if gpu_nodes is None else [f"GPU nodes {gpu_nodes}"]),
     ]
     return "\n".join(_flow([one_line(p) for p in parts], width))
 
