@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,26 +16,6 @@ from msgspec.structs import replace
 from gpuready.adapters import kube_requests as requests
 from gpuready.adapters.kube import Client
 from gpuready.model.errors import ApiError, Unreachable
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(None, tmp_path)
-    server.replies = [OK]
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def client(server: Server, clock: Clock) -> Iterator[Client]:
-    with client_of(server.url, clock) as client:
-        yield client
-
 
 GET: Callable[[Client], Any] = lambda c: c.get(POD)  # noqa: E731
 HTML = {"Content-Type": "text/html; charset=utf-8"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,12 @@ from kube_users import (
     ALICE,
     BOB,
     CA,
-    SERVER,
     Seen,
     b64,
     plugin,
     seen,
     told,
     trusting,
-    without_proxies,
 )
 
 from gpuready.adapters import kube_exec
@@ -30,18 +28,6 @@ from gpuready.adapters.kube import connect
 from gpuready.adapters.kube_auth import Login
 from gpuready.adapters.kube_connection import choose
 from gpuready.model.errors import UserError
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(SERVER, tmp_path, client_ca=CA.pem)
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_proxies(monkeypatch)
 
 
 def test_exec_is_told_of_the_cluster_and_given_args_and_env(server: Server, tmp_path: Path) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from kube_client_of import POD, Clock, Named, client_of, pod, query
+from kube_client_of import POD, Clock, Named, pod, query
 from kube_double import Answer, Asked, Reply, Server, status
 
 from gpuready.adapters.kube import Client
@@ -16,24 +15,6 @@ from gpuready.adapters.kube_watch import Event
 from gpuready.model.errors import ApiError, Gone, TimedOut, Unreachable
 
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(None, tmp_path)
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def client(server: Server, clock: Clock) -> Iterator[Client]:
-    with client_of(server.url, clock) as client:
-        yield client
 
 
 def event(type: str, name: str = "", version: int = 0, **more: Any) -> bytes:

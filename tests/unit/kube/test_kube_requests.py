@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kube_client_of import NODE, OK, POD, Clock, client_of
+from kube_client_of import NODE, OK, POD
 from kube_double import Answer, Server, status
 
 from gpuready.adapters.kube import Client, Version
 from gpuready.model import ports
 from gpuready.model.errors import NotFound, UserError
 from gpuready.model.plan import Ref
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(None, tmp_path)
-    server.replies = [OK]
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def client(server: Server, clock: Clock) -> Iterator[Client]:
-    with client_of(server.url, clock) as client:
-        yield client
 
 
 def test_the_client_is_what_the_engine_asks_for(client: Client) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from kube_client_of import Clock, Name, Named, client_of, pod, query
+from kube_client_of import Name, Named, pod, query
 from kube_double import Answer, Reply, Server, status
 
 from gpuready.adapters.kube import Client
@@ -17,24 +15,6 @@ from gpuready.adapters.kube_pages import Page
 from gpuready.model.errors import ApiError, Gone
 
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(None, tmp_path)
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def client(server: Server, clock: Clock) -> Iterator[Client]:
-    with client_of(server.url, clock) as client:
-        yield client
 
 
 def page(*names: str, version: str = "10", more: str = "") -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,12 @@ from kube_users import (
     ALICE,
     BOB,
     CA,
-    SERVER,
     Seen,
     b64,
     jwt,
     plugin,
     seen,
     trusting,
-    without_proxies,
     write,
 )
 
@@ -27,19 +25,6 @@ from gpuready.adapters.kube import Client, connect
 from gpuready.adapters.kube_auth import Login
 from gpuready.adapters.kube_connection import choose
 from gpuready.model.errors import ApiError, Unauthorized, UserError
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(SERVER, tmp_path, client_ca=CA.pem)
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_proxies(monkeypatch)
-
 
 # sentence, user entry made in a folder, what the server sees
 USERS: list[tuple[str, Callable[[Path], dict[str, Any]], Seen]] = [

@@ -21,24 +21,11 @@ from kube_users import (
     SERVER,
     b64,
     trusting,
-    without_proxies,
 )
 
 from gpuready.adapters import kube_tls
 from gpuready.adapters.kube import connect
 from gpuready.model.errors import Unauthorized, Unreachable
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(SERVER, tmp_path, client_ca=CA.pem)
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_proxies(monkeypatch)
 
 
 def test_private_keys_never_lie_in_a_named_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,6 @@ from kube_double import Answer, Reply, Server, status
 
 from gpuready.adapters.kube import Client
 from gpuready.model.errors import ApiError, Conflict
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(None, tmp_path)
-    server.replies = [OK]
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def client(server: Server, clock: Clock) -> Iterator[Client]:
-    with client_of(server.url, clock) as client:
-        yield client
-
 
 GET: Callable[[Client], Any] = lambda c: c.get(POD)  # noqa: E731
 CREATE: Callable[[Client], Any] = lambda c: c.create(  # noqa: E731
