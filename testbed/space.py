@@ -52,11 +52,7 @@ class Space:
 
     def init(self) -> Process | None:
         """PID 1 of the space, found by its arguments, so also after whoever started it has died."""
-        mine = [str(INIT), str(self.state), self.name]
-        for pid in running():
-            if arguments(pid)[-3:] == mine and pid_in_namespace(pid) == 1:
-                return Process.of(pid)
-        return None
+        return next((Process.of(pid) for pid in self._inits() if pid_in_namespace(pid) == 1), None)
 
     def pid(self) -> int:
         """The pid of PID 1; TestbedError when the space is not there."""
@@ -102,8 +98,7 @@ class Space:
 
     def destroy(self) -> None:
         """Kill PID 1 and with it, by the kernel, everything in the space; also one that is just being made."""
-        mine = [str(INIT), str(self.state), self.name]
-        while found := [pid for pid in running() if arguments(pid)[-3:] == mine]:
+        while found := self._inits():
             for pid in found:
                 if (process := Process.of(pid)) is not None:
                     process.kill(30)
@@ -114,6 +109,12 @@ class Space:
         if not log.exists():
             return "(no log)"
         return " | ".join(log.read_text(errors="replace").splitlines()[-lines:]) or "(its log is empty)"
+
+    def _inits(self) -> list[int]:
+        """Pids that run init.py for this space, of whatever checkout: `down` may be run from another than `up`."""
+        mine = [INIT.name, str(self.state), self.name]
+        told = ((pid, arguments(pid)[-3:]) for pid in running())
+        return [pid for pid, words in told if words and [Path(words[0]).name, *words[1:]] == mine]
 
     def _find(self, inner: int) -> Process | None:
         """The process with this pid inside the space, as this process's /proc shows it."""

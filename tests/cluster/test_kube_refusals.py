@@ -70,11 +70,10 @@ REFUSALS: list[tuple[str, Callable[[Client, str], Any], type[ApiError], str, str
     ),
     (
         "fields that are missing",
-        lambda c, n: c.create(config_map(n) | {"apiVersion": "apps/v1", "kind": "DaemonSet", "spec": {}}),
+        lambda c, n: c.create(config_map(n) | {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{}]}}),
         Invalid,
-        "the API server finds daemonsets.apps/a in namespace {ns} invalid: spec.template.metadata.labels: "
-        "Invalid value: null: `selector` does not match template `labels`; "
-        "spec.template.spec.containers: Required value",
+        "the API server finds pods/a in namespace {ns} invalid: spec.containers[0].name: Required value; "
+        "spec.containers[0].image: Required value",
         "correct these fields",
     ),
     (

@@ -66,6 +66,18 @@ def test_from_bare_nodes_to_proven_gpus_and_back(admin: Gpuready, request: pytes
     assert admin.ok("uninstall", "--yes") == "nothing of gpuready is in this cluster\n"
 
 
+def test_a_pod_that_has_ended_holds_nothing(admin: Gpuready, request: pytest.FixtureRequest) -> None:
+    """A finished job leaves its pod behind; its GPU is free, whatever the kubelet still says (before 1.34)."""
+    testbed = admin.testbed
+    admin.ok("up", "--yes")
+    job = HOLDER.replace('[sleep, "600"]', '["true"]')
+    testbed.run(["kubectl", "apply", "-f", "-"], input=job, text=True, check=True, capture_output=True)
+    request.addfinalizer(lambda: testbed.kubectl("delete", "pod", "trainer", "--force", "--ignore-not-found"))
+    testbed.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/trainer", "--timeout=60s")
+    assert admin.ok("status").splitlines()[-1] == "0 held, 2 free, 0 failed"
+    admin.ok("verify")
+
+
 def test_undo_takes_the_last_run_back(admin: Gpuready) -> None:
     """After --undo the cluster is as it was before that run: nodes under other agents, or agents anew."""
     before = snapshot(admin.testbed)
@@ -171,13 +183,24 @@ def test_the_agent_is_confined_to_its_own_node(admin: Gpuready) -> None:
         ("node1", '{"metadata":{"labels":{"team":"x"}}}', "only labels that begin with nvidia.com/"),
         ("node1", '{"spec":{"unschedulable":true}}', "may not change a node's spec"),
         ("node1", '{"metadata":{"annotations":{"a":"b"}}}', "may not change a node's annotations"),
+        ("node1", '{"metadata":{"finalizers":["example.com/x"]}}', "annotations, finalizers or owners"),
+        (
+            "node1",
+            '{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"x","uid":"x"}]}}',
+            "annotations, finalizers or owners",
+        ),
         ("node1", '{"metadata":{"labels":{"nvidia.com/x":"1"}}}', ""),
     ):
         code, text = _as_agent(token, "PATCH", f"/api/v1/nodes/{node}", patch)
         assert (code, denied in text) == (422 if denied else 200, True), (node, patch, text)
-    status = '{"status":{"capacity":{"example.com/x":"7"}}}'
-    code, text = _as_agent(token, "PATCH", "/api/v1/nodes/node1/status", status)
-    assert (code, "may change only the condition gpuready.dev/GPUHealthy" in text) == (422, True), text
+    for status in (
+        '{"capacity":{"example.com/x":"7"}}',
+        '{"daemonEndpoints":{"kubeletEndpoint":{"Port":10251}}}',
+        '{"volumesAttached":[{"name":"x","devicePath":"y"}]}',
+        '{"images":null}',
+    ):
+        code, text = _as_agent(token, "PATCH", "/api/v1/nodes/node1/status", f'{{"status":{status}}}')
+        assert (code, "may change only the condition gpuready.dev/GPUHealthy" in text) == (422, True), (status, text)
     assert _as_agent(token, "GET", "/api/v1/namespaces/gpuready-system/secrets")[0] == 403
     testbed.kubectl("label", "node", "node1", "nvidia.com/x-")
 

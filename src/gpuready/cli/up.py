@@ -61,4 +61,5 @@ def command(
     proposal = show.guarded(lambda: session.up(setup, show.approve, show.tell, settled, take_over=take_over))
     if not proposal.plan.stages:
         show.nothing_to_do(proposal)
+    click.echo()
     return show.verified(session, proposal.setup)

@@ -125,7 +125,8 @@ def _failure(pod: Json) -> tuple[str, str]:
     for container in status.get("containerStatuses") or ():
         ended = container.get("state", {}).get("terminated")
         if ended:
-            return ended.get("reason") or "Error", f"exit code {ended.get('exitCode')}"
+            why = _one_line(ended.get("message") or "")
+            return ended.get("reason") or "Error", f"exit code {ended.get('exitCode')}" + (f": {why}" if why else "")
     return status.get("reason") or "Failed", _one_line(status.get("message") or "no message")
 
 

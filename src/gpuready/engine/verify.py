@@ -13,7 +13,7 @@ from gpuready.engine.execute import PROBE_SECONDS, decode
 from gpuready.engine.probing import ProbeFailed, pod_ref, run_probes
 from gpuready.engine.verdicts import gpu_verdicts
 from gpuready.model.errors import UserError
-from gpuready.model.facts.agent import AgentReport
+from gpuready.model.facts.agent import AgentReport, Gpu
 from gpuready.model.facts.compute import ComputeReport
 from gpuready.model.journal import Inventory
 from gpuready.model.names import AGENT, NAMESPACE
@@ -44,7 +44,7 @@ def ask_agents(cluster: Cluster, nodes: Collection[str]) -> dict[str, AgentRepor
     """Each agent's report, through the API server's pod proxy; Unknown with the reason where none came."""
     pods = cluster.list_objects("v1", "Pod", namespace=NAMESPACE, labels=f"app.kubernetes.io/name={AGENT}")
     by_node = {p["spec"].get("nodeName", ""): p for p in pods if not p["metadata"].get("deletionTimestamp")}
-    return {node: _ask(cluster, by_node.get(node)) for node in nodes}
+    return {node: _without_ended(cluster, node, _ask(cluster, by_node.get(node))) for node in nodes}
 
 
 def _ask(cluster: Cluster, pod: Json | None) -> AgentReport | Unknown:
@@ -58,6 +58,26 @@ def _ask(cluster: Cluster, pod: Json | None) -> AgentReport | Unknown:
         return Unknown(f"pod/{name} does not answer: {error.what}"[:300], f"kubectl logs -n {NAMESPACE} {name}")
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Unknown(f"pod/{name} answers what this version does not read: {error}"[:300], "gpuready up")
+
+
+def _without_ended(cluster: Cluster, node: str, report: AgentReport | Unknown) -> AgentReport | Unknown:
+    """Kubelets before 1.34 go on naming pods that have ended as holders of what they gave back (seen on 1.31.0;
+    kubernetes/kubernetes issue 119423, feature gate KubeletPodResourcesListUseActivePods)."""
+    if isinstance(report, Unknown) or isinstance(report.gpus, Unknown):
+        return report
+    if not any(gpu.held_by for gpu in report.gpus if not isinstance(gpu.held_by, Unknown)):
+        return report
+    fields = f"spec.nodeName={node},status.phase!=Pending,status.phase!=Running,status.phase!=Unknown"
+    pods = cluster.list_objects("v1", "Pod", fields=fields)
+    ended = {(p["metadata"]["namespace"], p["metadata"]["name"]) for p in pods}
+
+    def freed(gpu: Gpu) -> Gpu:
+        if isinstance(gpu.held_by, Unknown):
+            return gpu
+        left = tuple(h for h in gpu.held_by if (h.namespace, h.pod) not in ended)
+        return msgspec.structs.replace(gpu, held_by=left)
+
+    return msgspec.structs.replace(report, gpus=tuple(map(freed, report.gpus)))
 
 
 def _port(pod: Json) -> int:

@@ -112,6 +112,13 @@ def _cluster_role_binding() -> Json:
     }
 
 
+def _same(part: str, *but: str) -> str:
+    """CEL: every field of this part of the object is as it was, but those named; also a field that a later Kubernetes
+    adds. `dyn`: objects are maps when this is evaluated, but not to the API server's type check."""
+    new, old, free = f"dyn(object.{part})", f"dyn(oldObject.{part})", f"k in {list(but)}"
+    return f"{new}.all(k, {free} || (k in {old} && {new}[k] == {old}[k])) && {old}.all(k, {free} || k in {new})"
+
+
 def _policy() -> Json:
     """Confines the agent's token to its own Node and to the fields that are its own.
 
@@ -133,15 +140,11 @@ def _policy() -> Json:
             "the gpuready agent may change only labels that begin with nvidia.com/",
         ),
         (
-            "(has(object.metadata.annotations) ? object.metadata.annotations : {})"
-            " == (has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {})",
-            "the gpuready agent may not change a node's annotations",
+            _same("metadata", "labels", "managedFields", "resourceVersion", "generation"),
+            "the gpuready agent may not change a node's annotations, finalizers or owners",
         ),
         (
-            "object.status.capacity == oldObject.status.capacity"
-            " && object.status.allocatable == oldObject.status.allocatable"
-            " && object.status.addresses == oldObject.status.addresses"
-            " && object.status.nodeInfo == oldObject.status.nodeInfo"
+            f"{_same('status', 'conditions')}"
             f" && object.status.conditions.filter(c, c.type != '{CONDITION}')"
             f" == oldObject.status.conditions.filter(c, c.type != '{CONDITION}')",
             f"the gpuready agent may change only the condition {CONDITION} of a node's status",
