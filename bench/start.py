@@ -1,11 +1,11 @@
 """How long the command takes to start, as ratios against its floor, all interleaved in one run.
 
-usage: python bench/start.py [ROUNDS]
+usage: python bench/start.py [ROUNDS] [--json FILE]
 """
 
 from __future__ import annotations
 
-import os
+import argparse
 import shutil
 import statistics
 import subprocess
@@ -14,8 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.rows import Row, machine, show
+
 GPUREADY = str(Path(sys.executable).with_name("gpuready"))
 FLOOR = "python -c pass"
+HELP, PLAN = "gpuready --help", "gpuready plan, no cluster"
+WANTED = {HELP: "wanted: below 120 ms", PLAN: "wanted: below 500 ms"}
 
 
 def kubeconfig(folder: str) -> str:
@@ -32,8 +38,8 @@ def kubeconfig(folder: str) -> str:
 def commands(config: str) -> dict[str, list[str]]:
     out = {
         FLOOR: [sys.executable, "-c", "pass"],
-        "gpuready --help": [GPUREADY, "--help"],
-        "gpuready plan, no cluster": [GPUREADY, "plan", "--image", "x", "--kubeconfig", config],
+        HELP: [GPUREADY, "--help"],
+        PLAN: [GPUREADY, "plan", "--image", "x", "--kubeconfig", config],
     }
     kubectl = shutil.which("kubectl")
     return {**out, "kubectl version --client": [kubectl, "version", "--client"]} if kubectl else out
@@ -46,18 +52,20 @@ def seconds(command: list[str]) -> float:
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 11
+    parser = argparse.ArgumentParser(description="How long gpuready takes to start, beside its floor.")
+    parser.add_argument("rounds", type=int, nargs="?", default=11)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    options = parser.parse_args()
+    head = [f"at the start: {machine()}", f"median of {options.rounds} rounds, interleaved"]
     with tempfile.TemporaryDirectory() as folder:
         todo = commands(kubeconfig(folder))
         taken: dict[str, list[float]] = {name: [] for name in todo}
-        for _ in range(rounds):
+        for _ in range(options.rounds):
             for name, command in todo.items():
-                taken[name].append(seconds(command))
-    floor = statistics.median(taken[FLOOR])
-    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, median of {rounds} rounds, interleaved")
-    for name, values in taken.items():
-        median = statistics.median(values)
-        print(f"{name:28} {median * 1000:6.0f} ms   {median / floor:5.1f} x {FLOOR}")
+                taken[name].append(1000 * seconds(command))
+    middle = {name: statistics.median(values) for name, values in taken.items()}
+    rows = [Row(name, value, "ms", middle[FLOOR], FLOOR, WANTED.get(name, "")) for name, value in middle.items()]
+    show([*head, f"at the end: {machine()}"], rows, options.json)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def _find(probes: Probes, agents: Agents, node: str) -> Iterator[Finding]:
         yield Finding(
             at=f"node/{node}",
             says=report.error,
-            evidence=("the probe could run nothing on this node",),
+            evidence=(f"the probe ran on {len(report.gpus)} GPUs of this node" if report.gpus else "it ran on no GPU",),
             next="gpuready status; then the logs of the agent on that node",
             nodes=(node,),
         )
