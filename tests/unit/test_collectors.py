@@ -160,6 +160,10 @@ POD = {
     },
     "status": {
         "phase": "Running",
+        "conditions": [
+            {"type": "Initialized", "status": "False", "lastTransitionTime": "2026-11-23T08:00:00Z"},
+            {"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-23T09:00:00Z"},
+        ],
         "initContainerStatuses": [{"name": "warm", "ready": True, "state": {"terminated": {"exitCode": 0}}}],
         "containerStatuses": [
             {"name": "istio-proxy", "ready": True, "state": {"running": {"startedAt": "2026-11-23T09:00:00Z"}}},
@@ -190,7 +194,7 @@ TRAIN_0 = Pod(
         ),
         ContainerUse(name="istio-proxy", image="istio/proxyv2", state="running", ready=True),
     ),
-    created="2026-11-23T09:00:00Z",
+    not_ready_since="2026-11-23T09:00:00Z",
 )
 
 

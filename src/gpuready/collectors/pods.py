@@ -27,7 +27,6 @@ class PodMeta(Wire, frozen=True):
     namespace: str = ""
     labels: Mapping[str, str] = {}
     owner_references: tuple[Owner, ...] = ()
-    creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
 
 
@@ -85,9 +84,16 @@ class ContainerStatus(Wire, frozen=True):
     state: State = State()
 
 
+class Condition(Wire, frozen=True):
+    type: str = ""
+    status: str = ""
+    last_transition_time: str | None = None
+
+
 class PodStatus(Wire, frozen=True):
     phase: str = ""
     reason: str = ""
+    conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
 
@@ -126,8 +132,13 @@ def _pod(item: WirePod) -> Pod:
             *_uses(spec.init_containers, status.init_container_statuses, init=True),
             *_uses(spec.containers, status.container_statuses, init=False),
         ),
-        created=meta.creation_timestamp or "",
+        not_ready_since=_not_ready_since(status.conditions),
     )
+
+
+def _not_ready_since(conditions: Iterable[Condition]) -> str:
+    ready = next((c for c in conditions if c.type == "Ready"), None)
+    return (ready.last_transition_time or "") if ready and ready.status == "False" else ""
 
 
 def _owner(references: Iterable[Owner]) -> str:

@@ -139,11 +139,10 @@ def _pod_notes(holders: tuple[Holder, ...], pods: tuple[Pod, ...] | Unknown, now
             continue
         main = [c for c in pod.containers if not c.init]
         ready = sum(1 for c in main if c.ready)
-        old = age(pod.created, now)
         if pod.terminating:
             notes.append("terminating")
         if ready < len(main):
-            notes.append(f"{ready}/{len(main)} ready, pod {short(old)} old")
+            notes.append(f"{ready}/{len(main)} NotReady for {short(age(pod.not_ready_since, now))}")
     return notes
 
 

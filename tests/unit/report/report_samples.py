@@ -309,7 +309,7 @@ HELD_POD = Pod(
     uid="p-1",
     node="gpu-1",
     phase="Running",
-    created="2026-11-23T09:20:00Z",
+    not_ready_since="2026-11-23T09:21:00Z",
     containers=(
         ContainerUse(name="prepare", init=True),
         ContainerUse(name="main", ready=False, state="terminated:0"),

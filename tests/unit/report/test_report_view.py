@@ -55,7 +55,7 @@ STALE = "2026-11-23T18:20:00Z"
         ("free", report("n", FREE), (), "ok - free", "0 held, 1 free, 0 failed"),
         ("held by a pod that works", report("n", HELD), (READY,), "ok ml/cuda-vectoradd", "1 held, 0 free, 0 failed"),
         ("held by a pod that does not", report("n", HELD), (HELD_POD,),
-         "ok ml/cuda-vectoradd 1/2 ready, pod 9h old", "1 held, 0 free, 0 failed"),
+         "ok ml/cuda-vectoradd 1/2 NotReady for 9h", "1 held, 0 free, 0 failed"),
         ("held by a pod that goes", report("n", HELD), (GOING,), "ok ml/cuda-vectoradd terminating",
          "1 held, 0 free, 0 failed"),
         ("held by a pod that the API does not know", report("n", HELD), (),

@@ -68,7 +68,7 @@ class Pod(Frozen, frozen=True, kw_only=True):
     device_plugin_dir: bool = False  # mounts /var/lib/kubelet/device-plugins from the host
     claims: int = 0  # DRA resource claims
     containers: tuple[ContainerUse, ...] = ()
-    created: str = ""
+    not_ready_since: str = ""  # RFC 3339; empty: ready, or not told
 
     @property
     def key(self) -> str:
