@@ -56,12 +56,17 @@ def ask_nvml(pynvml: Any, library: str) -> dict[str, Any]:
         ctypes.CDLL(str(Path(library).with_name("libcuda.so.1")))
     pynvml.nvmlLib = ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
     pynvml._nvmlGetFunctionPointer_cache.clear()
-    with Recorder(pynvml) as recorder:
-        tour = Tour(pynvml)
-        tour.run()
-        agent = ask_as_agent(library)
+    pynvml.nvmlInit()  # counted: handles stay what they are until the last of its users has shut down
+    try:
+        with Recorder(pynvml) as recorder:
+            tour = Tour(pynvml)
+            tour.run()
+            agent = ask_as_agent(library)
+        gpus = describe(pynvml, recorder, tour)
+    finally:
+        pynvml.nvmlShutdown()
     return {
-        "gpus": describe(pynvml, recorder, tour),
+        "gpus": gpus,
         "calls": sorted(recorder.calls.values()),
         "fields": sorted(recorder.fields.values()),
         "absent": sorted(recorder.absent),
@@ -94,24 +99,20 @@ def ask_as_agent(library: str) -> bool:
 
 def describe(pynvml: Any, recorder: Recorder, tour: Tour) -> list[dict[str, Any]]:
     """Who the GPUs are, for the parts of the replay that are not NVML. Asked outside the recording."""
-    pynvml.nvmlInit()
-    try:
-        found = []
-        for index, gpu in enumerate(tour.gpus):
-            entry = entity(tour, recorder, gpu) | {"index": index}
-            if not entry["uuid"]:
-                raise CaptureError(f"NVML gives no UUID for GPU {index}")
-            entry["pci"] = pci_address(tour.ask("nvmlDeviceGetPciInfo", gpu))
-            entry["minor"] = tour.ask("nvmlDeviceGetMinorNumber", gpu)
-            entry["compute"] = list(tour.ask("nvmlDeviceGetCudaComputeCapability", gpu) or ())
-            entry["serial"] = tour.ask("nvmlDeviceGetSerial", gpu) or ""
-            entry["cluster"] = cluster(pynvml, tour, gpu)
-            migs = [entity(tour, recorder, m) | instance(tour, m) for m in tour.migs[index]]
-            entry["mig"] = [m for m in migs if m["uuid"]]  # with MIG off some drivers give handles of nothing
-            found.append(entry)
-        return found
-    finally:
-        pynvml.nvmlShutdown()
+    found = []
+    for index, gpu in enumerate(tour.gpus):
+        entry = entity(tour, recorder, gpu) | {"index": index}
+        if not entry["uuid"]:
+            raise CaptureError(f"NVML gives no UUID for GPU {index}")
+        entry["pci"] = pci_address(tour.ask("nvmlDeviceGetPciInfo", gpu))
+        entry["minor"] = tour.ask("nvmlDeviceGetMinorNumber", gpu)
+        entry["compute"] = list(tour.ask("nvmlDeviceGetCudaComputeCapability", gpu) or ())
+        entry["serial"] = tour.ask("nvmlDeviceGetSerial", gpu) or ""
+        entry["cluster"] = cluster(pynvml, tour, gpu)
+        migs = [entity(tour, recorder, m) | instance(tour, m) for m in tour.migs[index]]
+        entry["mig"] = [m for m in migs if m["uuid"]]  # with MIG off some drivers give handles of nothing
+        found.append(entry)
+    return found
 
 
 def entity(tour: Tour, recorder: Recorder, device: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the package `testbed` is beside the tests and not installed
 
+from gpuready.adapters.kube import Client, connect
 from testbed import Testbed, TestbedError
+from tests.cluster.kube_objects import account, ns
 from tests.cluster.product import GPUREADY, Gpuready
 
 
@@ -20,6 +23,23 @@ def testbed() -> Testbed:
         return Testbed.attach()
     except TestbedError as error:
         pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def cluster(testbed: Testbed) -> Iterator[Client]:
+    with connect(testbed.kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture
+def namespace(cluster: Client) -> Iterator[str]:
+    """A namespace of this test, in which pods can be created."""
+    name = f"kube-client-{uuid.uuid4().hex[:8]}"
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    account(cluster, name)
+    yield name
+    if cluster.get(ns(name)):
+        cluster.delete(ns(name))
 
 
 @pytest.fixture(scope="session")

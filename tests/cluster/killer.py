@@ -42,18 +42,22 @@ def arm(points: Points) -> None:
         points.at(f"{kinds.get(type(entry), 'planned')} {getattr(entry, 'step', '')}".strip())
 
     ClusterJournal.append = journalled  # type: ignore[method-assign]
-    _after(ClusterJournal, "_write_note", points, "note on disk")
-    _after(ClusterJournal, "_create_chunk", points, "journal secret")
-    _after(Lock, "acquire", points, "lock")
-    _after(Lock, "release", points, "lock released")
+    _after(ClusterJournal, "_write_note", points, _noted)
+    _after(ClusterJournal, "_create_chunk", points, lambda _: "journal secret")
+    _after(Lock, "acquire", points, lambda _: "lock")
+    _after(Lock, "release", points, lambda _: "lock released")
 
 
-def _after(owner: type, method: str, points: Points, name: str) -> None:
+def _noted(journal: ClusterJournal) -> str:
+    return "end on disk" if isinstance(journal.entries()[-1], End) else "note on disk"
+
+
+def _after(owner: type, method: str, points: Points, name: Callable[[Any], str]) -> None:
     original: Callable[..., Any] = getattr(owner, method)
 
-    def then(*args: Any, **kwargs: Any) -> Any:
-        result = original(*args, **kwargs)
-        points.at(name)
+    def then(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        points.at(name(self))
         return result
 
     setattr(owner, method, then)

@@ -55,4 +55,5 @@ def phase(obj: Json | None) -> str:
 
 
 def account(cluster: Client, namespace: str) -> None:
+    """Wait for the service account that pods of a new namespace need."""
     cluster.wait_for(ref(namespace, "default", "ServiceAccount"), lambda o: o is not None, timeout=30)

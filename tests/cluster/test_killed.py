@@ -16,7 +16,7 @@ from tests.cluster.snapshot import differences, snapshot
 
 pytestmark = pytest.mark.cluster
 # before the first entry of the journal nothing was changed, and after the last nothing is left to do
-NOTHING_OPEN = ("lock", "end", "lock released")
+NOTHING_OPEN = ("lock", "end", "end on disk", "lock released")
 SETTLES = 15.0  # seconds; the agent's labels and the kubelet's status come by themselves, after the run
 KILLER = Path(__file__).with_name("killer.py")
 
@@ -33,7 +33,7 @@ class Life:
         folder.mkdir()
         return Gpuready(self.testbed, folder, self.image, self.testbed.kubeconfig)
 
-    def run(self, product: Gpuready, fatal: int) -> tuple[int, list[str]]:
+    def run(self, product: Gpuready, fatal: int) -> tuple[int, list[str], str]:
         log = product.folder / "points"
         done = subprocess.run(
             [sys.executable, str(KILLER), str(fatal), str(log), "--", self.verb, "--yes"],
@@ -45,20 +45,20 @@ class Life:
         )
         assert log.exists(), done.stderr
         assert "Traceback" not in done.stderr, done.stderr
-        return done.returncode, log.read_text().splitlines()
+        return done.returncode, log.read_text().splitlines(), done.stderr
 
     def undisturbed(self) -> tuple[list[str], dict]:
         product = self.begin("undisturbed")
-        code, points = self.run(product, 0)
-        assert code == 0, points
+        code, points, said = self.run(product, 0)
+        assert code == 0, (points, said)
         return points, snapshot(self.testbed)
 
     def killed(self, number: int, name: str, expected: dict) -> str:
         """Empty when the run killed at this point, once resumed, ends like an undisturbed one; else what is wrong."""
         product = self.begin(f"killed-{number}")
-        code, points = self.run(product, number)
+        code, points, said = self.run(product, number)
         if code != -signal.SIGKILL:
-            return f"{name}: was not killed ({code}): {points[-3:]}"
+            return f"{name}: was not killed ({code}): {points[-3:]}: {said[-400:]}"
         resumed = product.run("apply", "--resume", "--yes")
         if "there is no unfinished run" in resumed.stderr and name in NOTHING_OPEN:
             resumed = product.run(self.verb, "--yes")
@@ -74,7 +74,7 @@ class Life:
 def _every_point(life: Life) -> None:
     points, expected = life.undisturbed()
     wrong = [life.killed(number, name, expected) for number, name in enumerate(points, 1)]
-    assert [w for w in wrong if w] == []
+    assert not any(wrong), "\n".join(w for w in wrong if w)
     assert {p.split()[0] for p in points} >= {"intent", "act", "receipt", "waited", "end", "lock", "journal", "note"}
 
 

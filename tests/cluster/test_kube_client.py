@@ -7,7 +7,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from gpuready.model.errors import (
     TimedOut,
 )
 from testbed import Testbed
-from tests.cluster.kube_objects import Json, account, config_map, ns, phase, pod, ref, with_meta
+from tests.cluster.kube_objects import Json, account, config_map, phase, pod, ref, with_meta
 
 pytestmark = pytest.mark.cluster
 
@@ -37,21 +37,6 @@ class Meta(msgspec.Struct, rename="camel"):
 
 class Named(msgspec.Struct):
     metadata: Meta
-
-
-@pytest.fixture(scope="module")
-def cluster(testbed: Testbed) -> Iterator[Client]:
-    with connect(testbed.kubeconfig) as client:
-        yield client
-
-
-@pytest.fixture
-def namespace(cluster: Client) -> Iterator[str]:
-    name = f"kube-client-{uuid.uuid4().hex[:8]}"
-    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    if cluster.get(ns(name)):
-        cluster.delete(ns(name))
 
 
 def test_the_cluster_is_who_it_says(cluster: Client, testbed: Testbed) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from gpuready.adapters.kube import Client, connect
+from gpuready.adapters.kube import Client
 from gpuready.model.errors import (
     AlreadyExists,
     ApiError,
@@ -26,21 +25,6 @@ from tests.cluster.kube_objects import Json, as_user, config_map, ns, pod, ref, 
 pytestmark = pytest.mark.cluster
 
 GRANT = "`gpuready rbac VERB` prints the rights that a verb needs; an administrator of the cluster can grant them"
-
-
-@pytest.fixture(scope="module")
-def cluster(testbed: Testbed) -> Iterator[Client]:
-    with connect(testbed.kubeconfig) as client:
-        yield client
-
-
-@pytest.fixture
-def namespace(cluster: Client) -> Iterator[str]:
-    name = f"kube-client-{uuid.uuid4().hex[:8]}"
-    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    if cluster.get(ns(name)):
-        cluster.delete(ns(name))
 
 
 # refusals in the server's own words

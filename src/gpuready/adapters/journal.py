@@ -39,15 +39,11 @@ def note_path(cluster_uid: str) -> pathlib.Path:
 
 def read_last(cluster: Cluster, cluster_uid: str) -> list[Entry]:
     """Entries of the newest run, from the cluster or from this machine's disk; empty when there is none."""
-    noted = _read_note(note_path(cluster_uid))
     in_cluster = _read_cluster(cluster)
-    if not noted:
-        return in_cluster
-    started = noted[0].run if isinstance(noted[0], Start) else ""
-    same = bool(in_cluster) and isinstance(in_cluster[0], Start) and in_cluster[0].run == started
-    if same and len(in_cluster) >= len(noted):
-        return in_cluster
-    return noted
+    noted = _noted(note_path(cluster_uid), in_cluster)
+    if _run_name(noted) == _run_name(in_cluster):
+        return max(noted, in_cluster, key=len)
+    return noted or in_cluster
 
 
 def _read_cluster(cluster: Cluster) -> list[Entry]:
@@ -96,6 +92,20 @@ def _read_note(path: pathlib.Path) -> list[Entry]:
         raise JournalDamaged(f"the journal {path} cannot be read ({error})", "move it away to begin anew") from None
 
 
+def _noted(path: pathlib.Path, in_cluster: Sequence[Entry]) -> list[Entry]:
+    """The note, unless it is of a run that has ended, or older than the cluster's: then it says nothing any more."""
+    noted = _read_note(path)
+    ended = any(isinstance(e, End) and e.outcome != "failed" for e in noted)
+    older = bool(noted and in_cluster) and _run_name(noted) < _run_name(in_cluster)
+    return [] if ended or older else noted
+
+
+def _run_name(entries: Sequence[Entry]) -> str:
+    """Begins with the time of its start; "" when there is no run."""
+    first = entries[0] if entries else None
+    return first.run if isinstance(first, Start) else ""
+
+
 class ClusterJournal:
     """The journal of one run, open for appending. Implements ports.Journal."""
 
@@ -140,8 +150,8 @@ class ClusterJournal:
 
     def resume(self, *, take_over: bool = False) -> list[Entry]:
         """Open the last run again; raises UserError when there is none or somebody is at work on it."""
-        noted = _read_note(self.note)
         stored = _read_cluster(self.cluster)
+        noted = _noted(self.note, stored)
         if noted and _leaving(noted):
             self._entries, self._on_disk = noted, True
             return self._entries
@@ -203,7 +213,8 @@ class ClusterJournal:
         """End the run and let go of the lock. `nothing_left`: the journal itself goes too (uninstall)."""
         self.append(end)
         if self._on_disk:
-            self._drop_note()
+            if end.outcome != "failed":
+                self._drop_note()
             return
         if nothing_left:
             for chunk in self.cluster.list_objects("v1", "Secret", namespace=NAMESPACE, labels=RUN_LABEL):

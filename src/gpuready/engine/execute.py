@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from gpuready.engine.probing import ProbeFailed, run_probes
 from gpuready.engine.verdicts import gpu_verdicts
 from gpuready.engine.waits import WAITS
 from gpuready.model.digest import digest
-from gpuready.model.errors import UserError
+from gpuready.model.errors import Conflict, UserError
 from gpuready.model.facts.compute import ComputeReport
 from gpuready.model.facts.host import HostReport
 from gpuready.model.journal import Intent, Look, Receipt, Waited
@@ -39,6 +40,7 @@ from gpuready.model.ports import Clock, Cluster, Journal
 
 Json = dict[str, Any]
 PROBE_SECONDS = {"look": 150.0, "compute": 180.0, "clean": 120.0}
+RESTORE_TRIES = 10
 
 
 class StepFailed(UserError):
@@ -196,6 +198,13 @@ class Executor:
         return Done()
 
     def _restore(self, action: Restore) -> Done:
+        """A kubelet writes its Node every few seconds: written between our look and our change, it is judged anew."""
+        for _ in range(RESTORE_TRIES - 1):
+            with suppress(Conflict):
+                return self._restore_as_it_is(action)
+        return self._restore_as_it_is(action)
+
+    def _restore_as_it_is(self, action: Restore) -> Done:
         live = self.cluster.get(action.ref)
         if live is None or _uid(live) != action.uid:
             return Done(note="the object is gone; nothing to restore")
