@@ -40,7 +40,7 @@ def node(library: Path, gpus: int) -> dict[str, Any]:
         "links": links,
         "device_nodes": list(device_nodes()),
         "libraries": list(libraries(library.parent)),
-        "kernel": os.uname().release,
+        "kernel": os.uname().release.partition("-")[0],  # what follows may name whose build it is
     }
 
 

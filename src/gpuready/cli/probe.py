@@ -71,11 +71,9 @@ def clean(host_prefix: str, kubelet_dir: str, cdi_dir: str) -> None:
     from gpuready.node.driver_files import visible
 
     above = host_prefix.rstrip("/")
-    removed, left = [], []
-    try:
-        removed = [path.removeprefix(above) for path in clean(visible(above, kubelet_dir), visible(above, cdi_dir))]
-    except OSError as error:
-        left = [f"{str(error.filename).removeprefix(above)}: {error.strerror}"]
+    done = clean(visible(above, kubelet_dir), visible(above, cdi_dir))
+    removed = [str(path).removeprefix(above) for path in done.removed]
+    left = [f"{str(path).removeprefix(above)}: {why}" for path, why in done.left]
     _print({"removed": removed, "left": left})
 
 

@@ -101,6 +101,7 @@ def leave_node(node: str, setup: Setup, inventory: Inventory, silent: bool = Fal
         target=str(ref),
         action=Release(ref, AGENT_MANAGER, ("status",)),
         why="labels and condition that the agent set",
+        wait=None if silent else Wait(until="gpus-withdrawn", args={"node": node}, seconds=30),
     )
     unlabel = Step(
         id=f"unlabel Node/{node}",

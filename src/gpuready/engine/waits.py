@@ -90,6 +90,25 @@ def agent_gone(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:
     return ""
 
 
+def gpus_withdrawn(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:
+    """The node offers none any more: its kubelet has heard the agent's last list. A note where it has not: no error,
+    as a kubelet that missed it forgets a silent plugin after five minutes."""
+    left = {"capacity": 0}
+
+    def none(live: Json | None) -> bool:
+        left["capacity"] = whole((live or {}).get("status", {}).get("capacity", {}).get(RESOURCE))
+        return not left["capacity"]
+
+    node = wait.args["node"]
+    try:
+        cluster.wait_for(Ref(api_version="v1", kind="Node", name=node), none, timeout=wait.seconds, each=hold)
+    except TimeoutError:
+        return (
+            f"node/{node} still says {RESOURCE}: {left['capacity']}, until its kubelet forgets the plugin (5 minutes)"
+        )
+    return ""
+
+
 def whole(quantity: Any) -> int:
     """An extended resource's quantity; 0 when absent or not a whole number."""
     try:
@@ -127,4 +146,5 @@ def _raise_trouble(pods: list[Json], node: str) -> None:
 WAITS: Mapping[str, Callable[[Cluster, Wait, Callable[[], None]], str]] = {
     "gpus-allocatable": gpus_allocatable,
     "agent-gone": agent_gone,
+    "gpus-withdrawn": gpus_withdrawn,
 }

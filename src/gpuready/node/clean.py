@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import NamedTuple
 
 from gpuready.node import cdi, faults
 from gpuready.node.kubelet import socket_name
 
 
-def clean(kubelet_dir: Path, cdi_dir: Path, resource: str = "nvidia.com/gpu") -> list[str]:
-    """Returns the paths that were removed. Raises OSError when one that is there cannot be.
+class Cleaned(NamedTuple):
+    removed: list[Path]
+    left: list[tuple[Path, str]]  # and why
+
+
+def clean(kubelet_dir: Path, cdi_dir: Path, resource: str = "nvidia.com/gpu") -> Cleaned:
+    """Removes each of our files that is there, whatever becomes of the others.
 
     A socket at which somebody answers belongs to a living device plugin, ours or another's, and is left.
     """
@@ -18,10 +24,16 @@ def clean(kubelet_dir: Path, cdi_dir: Path, resource: str = "nvidia.com/gpu") ->
     ours = [cdi_dir / cdi.FILE, cdi_dir / faults.FILE]
     if plugin_socket.is_socket() and not is_served(plugin_socket):
         ours.append(plugin_socket)
-    removed = [str(path) for path in ours if path.exists()]
-    for path in removed:
-        Path(path).unlink()
-    return removed
+    done = Cleaned([], [])
+    for path in ours:
+        try:
+            path.unlink()
+            done.removed.append(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            done.left.append((path, error.strerror or type(error).__name__))
+    return done
 
 
 def is_served(path: Path) -> bool:

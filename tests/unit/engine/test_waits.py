@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from gpuready.engine.agents import offering
-from gpuready.engine.waits import gpus_allocatable
+from gpuready.engine.waits import gpus_allocatable, gpus_withdrawn
 from gpuready.model.errors import UserError
-from gpuready.model.plan import Ref
+from gpuready.model.plan import Ref, Wait
 
 Json = dict[str, Any]
 
@@ -38,7 +38,11 @@ class Film:
         if ref.kind == "Pod":
             return next((p for p in self._pods() if p["metadata"]["name"] == ref.name), None)
         gpus = self.frames[0][0]
-        return None if gpus is None else {"status": {"allocatable": {"nvidia.com/gpu": str(gpus)}}}
+        return (
+            None
+            if gpus is None
+            else {"status": {key: {"nvidia.com/gpu": str(gpus)} for key in ("allocatable", "capacity")}}
+        )
 
     def wait_for(
         self, ref: Ref, until: Callable[[Json | None], bool], *, timeout: float, each: Callable[[], None]
@@ -104,3 +108,20 @@ def test_says_what_did_not_come(frame: tuple[int | None, list[Json]], error: Exc
     with pytest.raises(type(error)) as raised:
         gpus_allocatable(Film(frame), offering("node1", 1, "devices"), lambda: None)  # type: ignore[arg-type]
     assert str(raised.value) == str(error)
+
+
+LEAVES = {
+    "the kubelet has heard the last list": ([(0, [])], ""),
+    "it hears it while we wait": ([(1, []), (0, [])], ""),
+    "the node has left the cluster": ([(None, [])], ""),
+    "it has missed the last list": (
+        [(1, [])],
+        "node/n still says nvidia.com/gpu: 1, until its kubelet forgets the plugin (5 minutes)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("frames", "note"), LEAVES.values(), ids=LEAVES.keys())
+def test_says_when_a_node_still_offers_what_has_left(frames: list[tuple[int | None, list[Json]]], note: str) -> None:
+    wait = Wait(until="gpus-withdrawn", args={"node": "n"}, seconds=1)
+    assert gpus_withdrawn(Film(*frames), wait, lambda: None) == note

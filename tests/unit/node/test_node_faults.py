@@ -66,11 +66,21 @@ def lay(tmp_path: Path) -> tuple[Path, Path, Path]:
 
 def test_clean_takes_what_is_ours_and_says_so(tmp_path: Path) -> None:
     kubelet, cdi_dir, plugin = lay(tmp_path)
-    assert clean(kubelet, cdi_dir) == [str(cdi_dir / CDI_FILE), str(cdi_dir / faults.FILE), str(plugin)]
+    assert clean(kubelet, cdi_dir) == ([cdi_dir / CDI_FILE, cdi_dir / faults.FILE, plugin], [])
     assert sorted(os.listdir(cdi_dir)) == ["nvidia.yaml"]
     assert os.listdir(kubelet / "device-plugins") == ["other.sock"]
-    assert clean(kubelet, cdi_dir) == []
-    assert clean(tmp_path / "none", tmp_path / "none") == []
+    assert clean(kubelet, cdi_dir) == ([], [])
+    assert clean(tmp_path / "none", tmp_path / "none") == ([], [])
+
+
+def test_clean_goes_on_past_a_file_that_stays(tmp_path: Path) -> None:
+    kubelet, cdi_dir, plugin = lay(tmp_path)
+    (cdi_dir / CDI_FILE).unlink()
+    (cdi_dir / CDI_FILE).mkdir()
+    assert clean(kubelet, cdi_dir) == (
+        [cdi_dir / faults.FILE, plugin],
+        [(cdi_dir / CDI_FILE, "Is a directory")],
+    )
 
 
 def test_clean_leaves_the_socket_of_a_living_plugin(tmp_path: Path) -> None:
@@ -79,7 +89,7 @@ def test_clean_leaves_the_socket_of_a_living_plugin(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as living:
         living.bind(str(plugin))
         living.listen(1)
-        assert clean(kubelet, cdi_dir) == [str(cdi_dir / CDI_FILE), str(cdi_dir / faults.FILE)]
+        assert clean(kubelet, cdi_dir) == ([cdi_dir / CDI_FILE, cdi_dir / faults.FILE], [])
         assert plugin.is_socket()
 
 
