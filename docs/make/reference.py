@@ -14,6 +14,7 @@ import click
 from gpuready.adapters.specfile_schema import schema
 from gpuready.cli.main import HIDDEN, VERBS, cli
 from gpuready.engine import catalog
+from gpuready.model.chain import position
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
 MADE = "<!-- made by docs/make/reference.py -->\n"
@@ -100,7 +101,16 @@ def rules() -> str:
     for layer, heading in headings.items():
         rows = [f"| `{rule.id}` | {rule.effect} | {rule.title} |" for rule in catalog.rules(layer)]
         text.append(f"## {heading}\n\n| rule | effect | what |\n|---|---|---|\n" + "\n".join(rows) + "\n")
+    text.append(diagnoses())
     return "\n".join(text)
+
+
+def diagnoses() -> str:
+    """In the order of the chain: what breaks first stands first."""
+    found = sorted(catalog.rules("diagnose"), key=lambda rule: (position(rule.link), rule.id))
+    rows = [f"| `{rule.id}` | {rule.link} | {rule.title}{' (symptom)' if rule.symptom else ''} |" for rule in found]
+    head = "## What `doctor` looks for\n\n| rule | link of the chain | what |\n|---|---|---|\n"
+    return head + "\n".join(rows) + "\n"
 
 
 def main() -> None:

@@ -10,7 +10,9 @@ import msgspec
 import yaml
 
 from gpuready.engine import catalog
+from gpuready.engine.judge import judge_rule
 from gpuready.model.rule import Finding, Rule
+from gpuready.texts.paste import read
 
 from .facts import BadFacts, build, merge_facts
 
@@ -21,11 +23,16 @@ class RawFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: tuple[str, ...]
     next: str = ""
     nodes: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
 
 
 class RawCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Either facts and findings, or, for rules over what was said, a text as `doctor -` takes it and where it hits."""
+
     case: str  # a sentence
     facts: Mapping[str, Any] = {}
+    text: str = ""
+    at: tuple[str, ...] = ()  # `at` of each finding
     findings: tuple[RawFinding, ...] = ()
     undetermined: str = ""  # what must be named as missing; beside findings: what could not be read as well
 
@@ -41,10 +48,12 @@ class Case(msgspec.Struct, frozen=True):
     facts: dict[str, Any]
     findings: tuple[Finding, ...]
     missing: str
+    text: str = ""
+    at: tuple[str, ...] = ()
 
     @property
     def status(self) -> str:
-        if self.findings:
+        if self.findings or self.at:
             return "found"
         return "undetermined" if self.missing else "pass"
 
@@ -66,8 +75,18 @@ def _case(rule: Rule, base: Mapping[str, Any], raw: RawCase) -> Case:
         facts = build(merge_facts(base, raw.facts))
     except BadFacts as error:
         raise BadFacts(f"{rule.id}: {raw.case}: {error}") from error
+    if raw.text:
+        return _text_case(rule, facts, raw)
     findings = tuple(Finding(**msgspec.structs.asdict(finding)) for finding in raw.findings)
     return Case(rule, raw.case, facts, findings, raw.undetermined)
+
+
+def _text_case(rule: Rule, facts: dict[str, Any], raw: RawCase) -> Case:
+    """The text is all that was said, unless the case is about what else may have been."""
+    said = read(raw.text).said
+    facts["said"] = said if raw.undetermined else msgspec.structs.replace(said, missing=())
+    verdict = judge_rule(rule, facts)
+    return Case(rule, raw.case, facts, verdict.findings if raw.at else (), raw.undetermined, raw.text, raw.at)
 
 
 def all_cases() -> tuple[Case, ...]:

@@ -18,6 +18,7 @@ from gpuready.model.facts.agent import AgentReport
 from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.facts.compute import ComputeReport
 from gpuready.model.facts.host import HostReport
+from gpuready.model.facts.said import Said
 from gpuready.model.journal import Inventory
 from gpuready.model.spec import Setup
 from gpuready.model.unknown import Unknown
@@ -31,6 +32,7 @@ KINDS: dict[str, Any] = {
     "probes": Mapping[str, ComputeReport | Unknown],
     "agents": Mapping[str, AgentReport | Unknown],
     "nonce": str,
+    "said": Said,
 }
 DEFAULTS = yaml.safe_load((Path(__file__).parent / "defaults.yaml").read_text())
 

@@ -21,3 +21,4 @@ def test_a_rule_says_what_its_case_says(case: Case) -> None:
         missing=case.missing,
         ask=verdict.ask,
     )
+    assert not case.text or tuple(f.at for f in verdict.findings) == case.at

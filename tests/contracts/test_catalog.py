@@ -26,9 +26,9 @@ def test_every_file_of_a_layer_is_a_rule_or_its_cases() -> None:
 
 
 def test_the_layers() -> None:
-    assert catalog.layers() == ("preflight", "verify")
+    assert catalog.layers() == ("diagnose", "preflight", "verify")
     assert catalog.preflight_rules() == catalog.rules("preflight")
-    assert catalog.all_rules() == (*catalog.rules("preflight"), *catalog.rules("verify"))
+    assert catalog.all_rules() == tuple(rule for layer in catalog.layers() for rule in catalog.rules(layer))
 
 
 def test_every_field_of_the_clusters_facts_has_its_collector() -> None:
@@ -85,5 +85,5 @@ def test_a_module_with_an_underscore_is_shared_and_no_rule(package: Path) -> Non
 
 
 def test_a_layer_that_is_not_there_is_named() -> None:
-    with pytest.raises(CatalogueError, match="no layer 'nowhere'; there are preflight, verify"):
+    with pytest.raises(CatalogueError, match="no layer 'nowhere'; there are diagnose, preflight, verify"):
         catalog.rules("nowhere")

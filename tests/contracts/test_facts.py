@@ -53,7 +53,7 @@ def test_a_list_replaces_the_healthy_one_and_a_mapping_is_merged_into_it() -> No
 def test_hiding_reaches_every_family_and_every_field_that_may_be_unknown() -> None:
     hidden = {what for what, _ in hidings(build({"setup": {"image": {"reference": "r"}}}))}
     assert hidden == {
-        "cluster", "setup", "looks", "inventory", "chosen", "probes", "agents", "nonce",
+        "cluster", "setup", "looks", "inventory", "chosen", "probes", "agents", "nonce", "said",
         "cluster.nodes", "cluster.pods", "cluster.daemonsets", "cluster.stacks", "cluster.own_namespace",
         "cluster.kubeadm", "cluster.webhooks", "cluster.dra", "cluster.nodes[0].ready",
         "cluster.permissions[0].allowed",

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import yaml
 
 from gpuready.engine import catalog
 from gpuready.engine.judge import judge_rule
+from gpuready.model.chain import LINKS
 from gpuready.model.facts.cluster import Node, Pod
 from gpuready.model.rule import Rule
 
@@ -110,7 +112,22 @@ def test_ids_are_unique_over_all_layers() -> None:
 
 def test_the_effects_belong_to_their_layers() -> None:
     effects = {(rule.layer, rule.effect) for rule in RULES}
-    assert effects == {("preflight", "refuse"), ("preflight", "ask"), ("preflight", "warn"), ("verify", "fail")}
+    before = {("preflight", effect) for effect in ("refuse", "ask", "warn")}
+    assert effects == before | {("verify", "fail"), ("diagnose", "fail")}
+
+
+DIAGNOSE = catalog.rules("diagnose")
+
+
+def test_only_rules_of_the_doctor_have_a_place_in_the_chain() -> None:
+    assert {rule.id for rule in RULES if rule.link or rule.symptom or rule.because} <= {rule.id for rule in DIAGNOSE}
+    assert {rule.id: rule.link for rule in DIAGNOSE if rule.link not in LINKS} == {}
+
+
+def test_consequences_name_rules_that_there_are_and_make_no_circle() -> None:
+    because = {rule.id: rule.because for rule in DIAGNOSE}
+    assert {one: name for one, names in because.items() for name in names if name not in because} == {}
+    tuple(TopologicalSorter(because).static_order())
 
 
 class Touched(BaseException):

@@ -19,6 +19,7 @@ VERBS = {
     "apply": "carry out the plan; --resume, --undo, --dry-run=server",
     "verify": "compute on every GPU and judge",
     "status": "which GPUs there are, their health, who holds them",
+    "doctor": "why a GPU cannot be used, from the evidence",
     "uninstall": "take everything of ours out again, and prove it",
     "image": "build, save or push the one image",
     "rbac": "print the rights that a verb needs",

@@ -9,10 +9,10 @@ import msgspec
 
 from gpuready.engine import catalog
 from gpuready.model.collector import Ask, Collector
-from gpuready.model.errors import NotFound, UserError
+from gpuready.model.errors import Incomplete, NotFound, UserError
 from gpuready.model.facts.cluster import ClusterFacts, Identity, Permission
 from gpuready.model.ports import Reader
-from gpuready.model.unknown import Unknown
+from gpuready.model.unknown import Partial, Unknown
 
 
 class GroupVersion(msgspec.Struct, frozen=True):
@@ -47,12 +47,24 @@ def gather(reader: Reader, identity: Identity, permissions: tuple[Permission, ..
 
 def collect(reader: Reader, collector: Collector) -> Any:
     """The fact, or Unknown with what stood in the way. Pages are parsed as they come and not kept."""
+    cut: list[Incomplete] = []
     try:
-        return collector.parse(*(_pages(reader, ask) for ask in collector.asks))
+        fact = collector.parse(*(_as_far_as_read(_pages(reader, ask), cut) for ask in collector.asks))
+        if not cut:
+            return fact
+        rest = Unknown(cut[0].what, ask=cut[0].next)
+        return Partial.of(fact, rest) if isinstance(fact, tuple) and fact else rest
     except UserError as error:
         return Unknown(error.what, ask=error.next)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Unknown(f"{collector.asks[0].path}: the answer is not what the API documents: {error}"[:300])
+
+
+def _as_far_as_read(pages: Iterator[bytes], cut: list[Incomplete]) -> Iterator[bytes]:
+    try:
+        yield from pages
+    except Incomplete as end:
+        cut.append(end)
 
 
 def _pages(reader: Reader, ask: Ask) -> Iterator[bytes]:

@@ -24,6 +24,10 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
+class Incomplete(UserError):
+    """There is more of a list than was read: what was read counts, its end does not."""
+
+
 class TimedOut(UserError, TimeoutError):
     """What was waited for did not come true in time."""
 

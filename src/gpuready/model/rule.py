@@ -11,6 +11,9 @@ Effect = Literal["refuse", "ask", "warn", "fail"]
 # refuse, ask, warn: what `up` does before it touches anything (output.md); fail: a gate of verify or a fault
 
 
+SURE = 1.5  # weight from which words alone are proof enough
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What is so, where, on what evidence, and what to do next. One sentence each; objects as kubectl takes them."""
 
@@ -19,6 +22,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     evidence: tuple[str, ...]
     next: str = ""
     nodes: tuple[str, ...] = ()  # nodes that this finding is about, where leaving them out would settle it
+    pods: tuple[str, ...] = ()  # ns/name of pods that it is about
+    weight: float = 0.0  # of the words that it rests on (knowledge/lexicon.py); 0: it rests on more than words
+
+    @property
+    def sure(self) -> bool:
+        """Whether what it rests on is proof enough, or only fits."""
+        return self.weight == 0.0 or self.weight >= SURE
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -29,6 +39,9 @@ class Rule(msgspec.Struct, frozen=True):
     effect: Effect
     title: str
     find: Callable[..., Iterator[Finding]]
+    link: str = ""  # of the chain (model/chain.py); every rule of layer `diagnose` has one
+    symptom: bool = False  # a state that something else brings about: never a cause beside an earlier broken link
+    because: tuple[str, ...] = ()  # ids of rules of which this finding is a consequence where both are found
 
 
 Status = Literal["pass", "found", "undetermined", "not-applicable", "crashed"]

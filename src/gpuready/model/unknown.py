@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NoReturn, TypeVar
 
 import msgspec
@@ -28,6 +29,32 @@ class TouchedUnknown(Exception):
     def __init__(self, unknown: Unknown) -> None:
         super().__init__(unknown.why)
         self.unknown = unknown
+
+
+class Partial(tuple[T, ...]):
+    """A collection of which only a part was read. Its members are known; its end, its length and what is not in it
+    are not: whoever goes so far has touched an Unknown."""
+
+    rest: Unknown
+
+    @classmethod
+    def of(cls, items: Iterable[T], rest: Unknown) -> Partial[T]:
+        made = cls(items)
+        made.rest = rest
+        return made
+
+    def __iter__(self) -> Iterator[T]:
+        yield from super().__iter__()
+        raise TouchedUnknown(self.rest)
+
+    def __len__(self) -> NoReturn:
+        raise TouchedUnknown(self.rest)
+
+    def __contains__(self, item: object) -> bool:
+        return super().__contains__(item) or bool(self.rest)
+
+    def __bool__(self) -> bool:
+        return tuple.__len__(self) > 0 or bool(self.rest)
 
 
 def known(value: T | Unknown) -> T:

@@ -1,0 +1,68 @@
+"""How often the doctor names the right cause, over all cases that are texts; writes docs/scoreboard.md.
+
+usage: python docs/make/scoreboard.py [--print]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from gpuready.engine.diagnose import LAYER, diagnose
+from gpuready.engine.pasted import facts_of
+from tests.contracts.cases import Case, all_cases
+
+PAGE = ROOT / "docs" / "scoreboard.md"
+MADE = "<!-- made by docs/make/scoreboard.py -->\n"
+OUTCOMES = ("top-1", "top-3", "later", "wrong cause", "undetermined", "false positive", "rightly silent")
+
+
+class Scored(NamedTuple):
+    case: Case
+    outcome: str
+    named: tuple[str, ...]
+
+
+def score(case: Case) -> Scored:
+    named = tuple(dict.fromkeys(c.found.rule for c in diagnose(facts_of(case.text)).causes))
+    return Scored(case, _outcome(case, named), named)
+
+
+def _outcome(case: Case, named: tuple[str, ...]) -> str:
+    if not case.at:
+        return "false positive" if case.rule.id in named else "rightly silent"
+    if case.rule.id in named:
+        rank = named.index(case.rule.id)
+        return "top-1" if rank == 0 else "top-3" if rank < 3 else "later"
+    return "wrong cause" if named else "undetermined"
+
+
+def page() -> str:
+    scored = [score(c) for c in all_cases() if c.rule.layer == LAYER and c.text]
+    counts = Counter(s.outcome for s in scored)
+    rows = "\n".join(f"| {outcome} | {counts[outcome]} |" for outcome in OUTCOMES)
+    missed = [s for s in scored if s.outcome not in ("top-1", "rightly silent")]
+    told = "\n".join(f"- {s.case}: {s.outcome}; named: {', '.join(s.named) or 'nothing'}" for s in missed)
+    return (
+        f"{MADE}# Scoreboard\n\nThe whole doctor over every text of the cases: {len(scored)} texts, "
+        f"{sum(1 for s in scored if s.case.at)} with a fault.\nA text with a fault counts by the rank of its cause; a text "
+        f"that is near a fault and has none must not name it.\n\n| outcome | texts |\n|---|---|\n{rows}\n"
+        f"\n## Not first\n\n{told or 'none'}\n"
+    )
+
+
+def main() -> None:
+    text = page()
+    if "--print" in sys.argv[1:]:
+        print(text)
+    else:
+        PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

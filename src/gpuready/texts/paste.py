@@ -1,0 +1,265 @@
+"""Text that somebody pasted, in any mix: objects as YAML or JSON, kubectl's tables and descriptions, logs, kernel
+messages, output of tools, with prompts, quotes and timestamps around them.
+
+Objects become objects of the API again; every line is kept as a statement, with what the text around it tells of who
+said it and about what.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import yaml
+
+from gpuready.knowledge.speakers import family
+from gpuready.model.facts.said import Line, Said
+from gpuready.model.unknown import Unknown
+from gpuready.texts.logline import ANSI, statement
+
+Json = dict[str, Any]
+
+MAX_LINES = 200_000
+MAX_OBJECT = 4 << 20  # characters of one YAML or JSON document
+MAX_DEPTH = 64
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+ONLY_PASTED = Unknown("only the pasted text was read", ask="gpuready doctor, on the cluster itself")
+
+PROMPT = re.compile(r"^\s*(?:[\w.-]+@[\w.-]+[:~\s][^$#]{0,80}[$#]|\[[\w.-]+@[^\]]{1,80}\][$#]|[$#])\s+(?=[a-z./])")
+QUOTE = re.compile(r"^(?:>\s?)+")
+FENCE = re.compile(r"^\s*```\w*\s*$")
+YAML_START = re.compile(r"^(?:apiVersion|kind): ?\S")
+YAML_LINE = re.compile(r"^(?:\s+\S|- |-$|[\w.\"'/-]+:(?:\s|$)|#|\s*$|---|\.\.\.)")
+DESCRIBED = re.compile(r"^(Name|Namespace|Node|Controlled By|Type):\s+(\S+)")
+CONTAINER = re.compile(r"^  ([a-z0-9][a-z0-9.-]*):$")
+EVENT = re.compile(r"^\s*(?:Normal|Warning)\s+(\S+)\s+(.{1,60}?)\s{2,}(\S+)\s{2,}(.+)$")
+LIST_EVENT = re.compile(r"^(?:(\S+)\s+)?\S+\s+(?:Normal|Warning)\s+\S+\s+(\w+/\S+)\s+(.+)$")
+LOGS = re.compile(r"\b(?:kubectl|oc)\b.*\blogs?\b(.*)$")
+TOOLS = {"nvidia-smi": "nvidia-smi", "dmesg": "kernel", "journalctl": "log"}
+
+
+class Pasted(NamedTuple):
+    objects: tuple[Json, ...]
+    said: Said
+
+
+class Around(NamedTuple):
+    """What the text before a line tells of it."""
+
+    who: str = ""
+    about: str = ""
+    node: str = ""
+    source: str = "text"
+    described: str = ""  # kind of the description that it stands in: "pod", "node"
+
+
+def read(text: str) -> Pasted:
+    """Never fails: what is not understood is kept as lines."""
+    lines = [_bare(line) for line in text.splitlines()[:MAX_LINES]]
+    objects: list[Json] = []
+    taken: set[int] = set()
+    for first, last, found in _documents(lines):
+        objects += found
+        taken.update(range(first, last))
+    said = (*_statements(lines, taken), *(line for obj in objects for line in messages(obj)))
+    missing = [ONLY_PASTED]
+    if text.count("\n") > MAX_LINES:
+        missing.append(Unknown(f"the text has more than {MAX_LINES} lines; the rest was not read", "paste less"))
+    return Pasted(tuple(objects), Said(lines=said, missing=tuple(missing)))
+
+
+def _bare(line: str) -> str:
+    return QUOTE.sub("", ANSI.sub("", line).replace("\r", "").replace("\ufeff", "").replace("\0", ""))
+
+
+# -- objects
+
+
+def _documents(lines: list[str]) -> Iterator[tuple[int, int, list[Json]]]:
+    """(first line, line after the last, objects) of every JSON or YAML document that is an object of the API."""
+    at = 0
+    while at < len(lines):
+        end, found = at, None
+        if lines[at].startswith(("{", "[")):
+            end, found = _json_document(lines, at)
+        elif YAML_START.match(lines[at]):
+            end, found = _yaml_document(lines, at)
+        if found:
+            yield at, end, found
+        at = max(end, at + 1)
+
+
+def _json_document(lines: list[str], at: int) -> tuple[int, list[Json]]:
+    """One on a line of its own, or one that kubectl indented: from a line that is a brace to the one that closes it."""
+    end = at + 1
+    if lines[at].rstrip() in ("{", "["):
+        close = "}" if lines[at].startswith("{") else "]"
+        end = next((n + 1 for n in range(at + 1, len(lines)) if lines[n].rstrip() == close), len(lines))
+    text = "\n".join(lines[at:end])
+    if len(text) > MAX_OBJECT or '"kind"' not in text:
+        return at, []
+    try:
+        return end, _objects(json.loads(text))
+    except (ValueError, RecursionError):
+        return at, []
+
+
+def _yaml_document(lines: list[str], at: int) -> tuple[int, list[Json]]:
+    end = at + 1
+    while end < len(lines) and YAML_LINE.match(lines[end]) and not lines[end].startswith("---"):
+        end += 1
+    text = "\n".join(lines[at:end])
+    try:
+        return end, _objects(yaml.load(text, Loader=LOADER)) if _harmless(text) else []
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return at, []
+
+
+def _harmless(text: str) -> bool:
+    """No aliases, which kubectl does not write and which are bombs in hostile text; not deep, which libyaml dies of."""
+    depth = 0
+    if len(text) > MAX_OBJECT:
+        return False
+    for event in yaml.parse(text, Loader=LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
+            return False
+    return True
+
+
+def _objects(value: Any) -> list[Json]:
+    """What has a kind; the items of a List."""
+    if isinstance(value, list):
+        return [one for item in value for one in _objects(item)]
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+        return []
+    if value["kind"].endswith("List") and isinstance(value.get("items"), list):
+        kind = value["kind"].removesuffix("List")
+        items = [{"kind": kind, **item} if kind else item for item in value["items"] if isinstance(item, dict)]
+        return [one for item in items for one in _objects(item)]
+    return [value]
+
+
+def messages(obj: Json) -> Iterator[Line]:
+    """What an object's status says, or an Event itself."""
+    meta, spec = _map(obj.get("metadata")), _map(obj.get("spec"))
+    kind, name, namespace = str(obj["kind"]).lower(), str(meta.get("name", "")), meta.get("namespace")
+    about = f"{kind}/{namespace}/{name}" if namespace else f"{kind}/{name}"
+    node = name if kind == "node" else str(spec.get("nodeName") or "")
+    if kind == "event":
+        yield from _event(obj)
+        return
+    for path, reason, text in _told(obj.get("status"), "status", 0):
+        said = f"{reason}: {text}" if reason and text else reason or text
+        yield Line(text=said, source="status", about=about, node=node, where=f"{about} {path}")
+
+
+def _map(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _event(obj: Json) -> Iterator[Line]:
+    of, source = _map(obj.get("involvedObject") or obj.get("regarding")), _map(obj.get("source"))
+    who = _from(str(source.get("component") or obj.get("reportingComponent") or ""))
+    kind, name = str(of.get("kind", "")).lower(), str(of.get("name", ""))
+    about = f"node/{name}" if kind == "node" else f"{kind}/{of.get('namespace', 'default')}/{name}"
+    text = str(obj.get("message") or obj.get("note") or "")
+    node = name if kind == "node" else str(source.get("host") or "")
+    yield Line(text=text, source="event", who=who, about=about, node=node, where=f"event of {about}")
+
+
+def _told(value: Any, path: str, depth: int) -> Iterator[tuple[str, str, str]]:
+    """(path, reason, message) wherever an object says why."""
+    if depth > MAX_DEPTH:
+        return
+    if isinstance(value, dict):
+        reason, text = value.get("reason"), value.get("message")
+        if isinstance(text, str) or isinstance(reason, str):
+            yield path, reason if isinstance(reason, str) else "", text if isinstance(text, str) else ""
+        for key, inner in value.items():
+            yield from _told(inner, f"{path}.{key}", depth + 1)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _told(inner, f"{path}[{number}]", depth + 1)
+
+
+# -- lines
+
+
+def _statements(lines: list[str], taken: set[int]) -> Iterator[Line]:
+    around = Around()
+    for number, line in enumerate(lines, 1):
+        if number - 1 in taken or not line.strip() or FENCE.match(line):
+            continue
+        if match := PROMPT.match(line):
+            around = _command(line[match.end() :])
+            continue
+        around = _described(line, around)
+        yield _line(line, number, around)
+
+
+def _command(command: str) -> Around:
+    """What a shell command tells of the lines after it: whose log they are, which tool speaks."""
+    if match := LOGS.search(command):
+        words = match[1].replace("=", " ").split()
+        options = dict(itertools.pairwise(words))
+        namespace = options.get("-n") or options.get("--namespace") or "default"
+        names = [w for i, w in enumerate(words) if not w.startswith("-") and not words[i - 1].startswith("-")]
+        pod = names[0].removeprefix("pod/") if names else ""
+        container = options.get("-c") or options.get("--container") or (names[1] if len(names) > 1 else "")
+        who = family(container) or family(pod) or "workload"
+        return Around(who=who, about=f"pod/{namespace}/{pod}" if pod else "", source="log")
+    tool = next((t for t in TOOLS if t in command.split()), "")
+    return Around(source=TOOLS.get(tool, "text"), who="kernel" if tool == "dmesg" else "")
+
+
+def _described(line: str, around: Around) -> Around:
+    """`kubectl describe` names the object at the left edge, and its containers two columns in."""
+    if match := DESCRIBED.match(line):
+        key, value = match.groups()
+        if key == "Name":
+            return Around(about=f"node/{value}", node=value, described="node")
+        if key == "Namespace" and around.described:
+            name = around.about.partition("/")[2]
+            return around._replace(about=f"pod/{value}/{name}", node="", described="pod")
+        if key == "Node" and around.described == "pod" and value != "<none>":
+            return around._replace(node=value.partition("/")[0])
+    if around.described == "pod" and (match := CONTAINER.match(line)):
+        return around._replace(who=family(match[1]) or "workload")
+    return around
+
+
+def _line(line: str, number: int, around: Around) -> Line:
+    where = f"line {number}"
+    if match := EVENT.match(line):
+        return Line(
+            text=match[4].strip(),
+            source="event",
+            who=_from(match[3]),
+            about=around.about,
+            node=around.node,
+            where=where,
+        )
+    if match := LIST_EVENT.match(line):
+        kind, _, name = match[2].partition("/")
+        about = f"node/{name}" if kind.lower() == "node" else f"{kind.lower()}/{match[1] or 'default'}/{name}"
+        return Line(text=match[3].strip(), source="event", about=about, where=where)
+    said = statement(line)
+    source = said.source if said.source != "text" else around.source
+    return Line(
+        text=said.text,
+        source=source,  # type: ignore[arg-type]
+        who=said.who or around.who,
+        about=around.about,
+        node=around.node,
+        where=where,
+        at=said.at,
+    )
+
+
+def _from(component: str) -> str:
+    """The column From of an event: kubelet, default-scheduler, job-controller."""
+    return family(component.partition(",")[0]) or "apiserver"
