@@ -10,14 +10,13 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from gpuready.engine.diagnose import LAYER, diagnose
 from gpuready.engine.pasted import facts_of
 from tests.contracts.cases import Case, all_cases
 
-PAGE = ROOT / "docs" / "scoreboard.md"
+PAGE = Path(__file__).resolve().parents[1] / "scoreboard.md"
 MADE = "<!-- made by docs/make/scoreboard.py -->\n"
 OUTCOMES = ("top-1", "top-3", "later", "wrong cause", "undetermined", "false positive", "rightly silent")
 
@@ -50,8 +49,8 @@ def page() -> str:
     told = "\n".join(f"- {s.case}: {s.outcome}; named: {', '.join(s.named) or 'nothing'}" for s in missed)
     return (
         f"{MADE}# Scoreboard\n\nThe whole doctor over every text of the cases: {len(scored)} texts, "
-        f"{sum(1 for s in scored if s.case.at)} with a fault.\nA text with a fault counts by the rank of its cause; a text "
-        f"that is near a fault and has none must not name it.\n\n| outcome | texts |\n|---|---|\n{rows}\n"
+        f"{sum(1 for s in scored if s.case.at)} with a fault.\nA text with a fault counts by the rank of its cause; "
+        f"a text that is near a fault and has none must not name it.\n\n| outcome | texts |\n|---|---|\n{rows}\n"
         f"\n## Not first\n\n{told or 'none'}\n"
     )
 
