@@ -11,6 +11,7 @@ from gpuready.engine.gather import collect
 from gpuready.model.facts.cluster import (
     ContainerUse,
     DaemonSet,
+    Event,
     Namespace,
     Node,
     Pod,
@@ -157,17 +158,26 @@ POD = {
             },
             {"name": "istio-proxy", "image": "istio/proxyv2"},
         ],
+        "restartPolicy": "OnFailure",
     },
     "status": {
         "phase": "Running",
+        "message": "the node was low on memory",
         "conditions": [
+            {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"},
             {"type": "Initialized", "status": "False", "lastTransitionTime": "2026-11-23T08:00:00Z"},
             {"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-23T09:00:00Z"},
         ],
         "initContainerStatuses": [{"name": "warm", "ready": True, "state": {"terminated": {"exitCode": 0}}}],
         "containerStatuses": [
             {"name": "istio-proxy", "ready": True, "state": {"running": {"startedAt": "2026-11-23T09:00:00Z"}}},
-            {"name": "main", "ready": False, "state": {"waiting": {"reason": "CrashLoopBackOff"}}},
+            {
+                "name": "main",
+                "ready": False,
+                "restartCount": 2,
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
+                "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "message": "last words\n"}},
+            },
         ],
     },
 }
@@ -191,10 +201,16 @@ TRAIN_0 = Pod(
             requests={"nvidia.com/gpu": 2},
             visible_devices="all",
             state="waiting:CrashLoopBackOff",
+            message="back-off 40s",
+            last="OOMKilled 137: last words",
+            restarts=2,
         ),
         ContainerUse(name="istio-proxy", image="istio/proxyv2", state="running", ready=True),
     ),
     not_ready_since="2026-11-23T09:00:00Z",
+    message="the node was low on memory",
+    unscheduled="0/1 nodes are available",
+    restart_policy="OnFailure",
 )
 
 
@@ -353,3 +369,53 @@ def test_our_namespace_with_what_keeps_it_from_going() -> None:
         managers=("gpuready", "kubectl-create"),
         blocked=("Some content has finalizers",),
     )
+
+
+def event(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "e"}, "involvedObject": {"kind": kind, "name": name, **more.pop("of", {})}, **more}
+
+
+def test_warnings_are_read_with_who_gave_them_and_when_last() -> None:
+    old = event(
+        "Pod",
+        "a",
+        of={"namespace": "ml"},
+        reason="Failed",
+        message="no runtime",
+        source={"component": "kubelet", "host": "gpu-1"},
+        count=3,
+        lastTimestamp="2026-11-23T09:00:00Z",
+        eventTime=None,
+    )
+    new = event(
+        "Node",
+        "gpu-1",
+        reason="InvalidDiskCapacity",
+        message="x" * 5000,
+        reportingComponent="kubelet",
+        lastTimestamp=None,
+        eventTime="2026-11-23T08:00:00.000000Z",
+        series={"count": 7, "lastObservedTime": "2026-11-23T10:00:00.000000Z"},
+    )
+    reader = Answers({"/api/v1/events": [items(old), items(new)]})
+    assert collect(reader, BY_FIELD["events"]) == (
+        Event(
+            about="pod/ml/a",
+            reason="Failed",
+            message="no runtime",
+            component="kubelet",
+            node="gpu-1",
+            last="2026-11-23T09:00:00Z",
+            count=3,
+        ),
+        Event(
+            about="node/gpu-1",
+            reason="InvalidDiskCapacity",
+            message="x" * 4000,
+            component="kubelet",
+            node="gpu-1",
+            last="2026-11-23T10:00:00.000000Z",
+            count=7,
+        ),
+    )
+    assert reader.asked == [("/api/v1/events", {"limit": "500", "fieldSelector": "type=Warning"})]

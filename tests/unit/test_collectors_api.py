@@ -48,7 +48,7 @@ def test_a_group_that_serves_none_of_the_resources_has_no_object() -> None:
 
 
 FORBIDDEN = Forbidden("listing is forbidden", "gpuready rbac up", code=403)
-LISTS = ["nodes", "pods", "daemonsets", "webhooks"]
+LISTS = ["nodes", "pods", "daemonsets", "webhooks", "events"]
 PATHS = {
     "nodes": "/api/v1/nodes",
     "pods": "/api/v1/pods",
@@ -58,6 +58,7 @@ PATHS = {
     "own_namespace": "/api/v1/namespaces/gpuready-system",
     "kubeadm": "/api/v1/namespaces/kube-system/configmaps/kubeadm-config",
     "webhooks": VALIDATING,
+    "events": "/api/v1/events",
 }
 
 

@@ -34,15 +34,20 @@ class Duration(click.ParamType[float]):
         return float(hours * 3600 + minutes * 60 + seconds)
 
 
-def cluster_options(function: F) -> F:
-    """--kubeconfig, --context, --no-color: as kubectl users expect them."""
+def connect_options(function: F) -> F:
+    """--kubeconfig, --context: as kubectl users expect them."""
     for option in (
         click.option("--kubeconfig", metavar="FILE", help="Kubeconfig instead of $KUBECONFIG or ~/.kube/config."),
         click.option("--context", metavar="NAME", help="Context of the kubeconfig instead of its current one."),
-        click.option("--no-color", is_flag=True, help="Plain text; also with NO_COLOR set or when piped."),
     ):
         function = option(function)
     return function
+
+
+def cluster_options(function: F) -> F:
+    """Those, and --no-color, for the verbs that print more than a line."""
+    no_color = click.option("--no-color", is_flag=True, help="Plain text; also with NO_COLOR set or when piped.")
+    return no_color(connect_options(function))
 
 
 def change_options(function: F) -> F:

@@ -20,6 +20,7 @@ VERBS = {
     "verify": "compute on every GPU and judge",
     "status": "which GPUs there are, their health, who holds them",
     "doctor": "why a GPU cannot be used, from the evidence",
+    "collect": "keep what doctor reads, redacted, in one archive",
     "uninstall": "take everything of ours out again, and prove it",
     "image": "build, save or push the one image",
     "rbac": "print the rights that a verb needs",
@@ -92,7 +93,7 @@ def _program() -> str:
 
 
 def _say(what: str, next_: str) -> int:
-    from gpuready.report.redact import redact
+    from gpuready.model.redact import redact
 
     for line in redact(what).splitlines() or [""]:
         click.echo(f"error: {line}", err=True)

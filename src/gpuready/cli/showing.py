@@ -19,13 +19,13 @@ from gpuready.engine.verify import Verification, ask_agents, our_nodes, verify
 from gpuready.model.errors import UserError
 from gpuready.model.facts.cluster import Identity
 from gpuready.model.plan import Plan
+from gpuready.model.redact import redact
 from gpuready.model.spec import Setup
 from gpuready.model.unknown import Unknown
 from gpuready.report.diff_text import diff_text
 from gpuready.report.findings_text import refusals_text
 from gpuready.report.plan_text import plan_text
 from gpuready.report.progress import progress_line
-from gpuready.report.redact import redact
 from gpuready.report.status_text import status_text
 from gpuready.report.verify_text import Probes, outcome, verify_text
 from gpuready.report.view import status_view

@@ -10,6 +10,7 @@ from gpuready.collectors._wire import LIST, Volume, Wire, mounts_device_plugin_d
 from gpuready.model.collector import Ask, Collector, Pages
 from gpuready.model.facts.cluster import ContainerUse, Pod
 
+LONGEST = 4000  # characters of a message; the kubelet keeps as many of a termination log
 VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
 
 SHORT = {"DaemonSet": "ds", "ReplicaSet": "rs", "StatefulSet": "sts", "ReplicationController": "rc"}
@@ -58,14 +59,18 @@ class PodSpec(Wire, frozen=True):
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
     resource_claims: tuple[Claim, ...] = ()
+    restart_policy: str = "Always"
 
 
 class Waiting(Wire, frozen=True):
     reason: str = ""
+    message: str = ""
 
 
 class Terminated(Wire, frozen=True):
     exit_code: int = 0
+    reason: str = ""
+    message: str = ""
 
 
 class Running(Wire, frozen=True):
@@ -81,18 +86,22 @@ class State(Wire, frozen=True):
 class ContainerStatus(Wire, frozen=True):
     name: str
     ready: bool = False
+    restart_count: int = 0
     state: State = State()
+    last_state: State = State()
 
 
 class Condition(Wire, frozen=True):
     type: str = ""
     status: str = ""
+    message: str = ""
     last_transition_time: str | None = None
 
 
 class PodStatus(Wire, frozen=True):
     phase: str = ""
     reason: str = ""
+    message: str = ""
     conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
@@ -133,7 +142,14 @@ def _pod(item: WirePod) -> Pod:
             *_uses(spec.containers, status.container_statuses, init=False),
         ),
         not_ready_since=_not_ready_since(status.conditions),
+        message=status.message[:LONGEST],
+        unscheduled=_unscheduled(status.conditions)[:LONGEST],
+        restart_policy=spec.restart_policy,
     )
+
+
+def _unscheduled(conditions: Iterable[Condition]) -> str:
+    return next((c.message for c in conditions if c.type == "PodScheduled" and c.status == "False"), "")
 
 
 def _not_ready_since(conditions: Iterable[Condition]) -> str:
@@ -160,7 +176,24 @@ def _uses(
             state=_state(status.state),
             ready=status.ready,
             init=init,
+            message=_message(status.state)[:LONGEST],
+            last=_ended(status.last_state.terminated)[:LONGEST],
+            restarts=status.restart_count,
         )
+
+
+def _message(state: State) -> str:
+    if state.waiting is not None:
+        return state.waiting.message
+    return _ended(state.terminated)
+
+
+def _ended(end: Terminated | None) -> str:
+    """OOMKilled 137: what it wrote to its termination log."""
+    if end is None or (end.exit_code == 0 and not end.message):
+        return ""
+    said = f": {end.message.strip()}" if end.message else ""
+    return f"{end.reason} {end.exit_code}".strip() + said
 
 
 def _requests(resources: Resources) -> Mapping[str, int]:

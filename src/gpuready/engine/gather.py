@@ -39,9 +39,15 @@ GROUP = msgspec.json.Decoder(Group)
 RESOURCES = msgspec.json.Decoder(Resources)
 
 
-def gather(reader: Reader, identity: Identity, permissions: tuple[Permission, ...] = ()) -> ClusterFacts:
-    """One field a collector; what could not be read makes that field Unknown, and no other."""
-    found = {collector.gives: collect(reader, collector) for collector in catalog.collectors()}
+def gather(
+    reader: Reader, identity: Identity, permissions: tuple[Permission, ...] = (), *, doctor: bool = False
+) -> ClusterFacts:
+    """One field a collector; what could not be read makes that field Unknown, and no other.
+
+    `doctor`: ask also what only an explanation needs.
+    """
+    wanted = [collector for collector in catalog.collectors() if doctor or not collector.doctor]
+    found = {collector.gives: collect(reader, collector) for collector in wanted}
     return ClusterFacts(identity=identity, permissions=permissions, **found)
 
 
@@ -71,7 +77,8 @@ def _pages(reader: Reader, ask: Ask) -> Iterator[bytes]:
     try:
         path = _served(reader, ask.path)
         if path is not None:
-            yield from reader.pages(path, {"limit": str(ask.limit)} if ask.limit else None)
+            limit = {"limit": str(ask.limit)} if ask.limit else {}
+            yield from reader.pages(path, limit | ({"fieldSelector": ask.fields} if ask.fields else {}))
         elif not ask.optional:
             raise UserError(f"the API does not serve {ask.path}")
     except NotFound:

@@ -76,6 +76,10 @@ WRITE = (
         for rule in AGENT_RULES
     ),
 )
+EXPLAIN = (
+    Right(resources=("events",), verbs=("list",)),
+    Right(resources=("pods/log",), verbs=("get",)),
+)
 ALL = READ + PROXY + PROBE + JOURNAL + WRITE
 
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
@@ -85,6 +89,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "up": ALL,
     "verify": READ + PROXY + PROBE,
     "status": READ + PROXY,
+    "doctor": READ + PROXY + EXPLAIN,
+    "collect": READ + PROXY + EXPLAIN,
     "uninstall": READ + PROBE + JOURNAL + WRITE,
 }
 

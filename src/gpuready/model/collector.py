@@ -19,6 +19,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # "/api/v1/nodes", "/apis/nvidia.com/*/clusterpolicies"
     limit: int = 500  # objects a page; 0: a single object, not a list
     optional: bool = False
+    fields: str = ""  # field selector: "type=Warning"
 
 
 class Collector(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,3 +31,4 @@ class Collector(msgspec.Struct, frozen=True, kw_only=True):
     gives: str  # field of ClusterFacts
     asks: tuple[Ask, ...]
     parse: Callable[..., Any]
+    doctor: bool = False  # asked only where something is to be explained

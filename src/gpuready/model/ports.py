@@ -47,6 +47,14 @@ class Reader(Protocol):
     def pages(self, path: str, params: Mapping[str, str] | None = None) -> Iterator[bytes]: ...
 
 
+class Source(Reader, Protocol):
+    """All that a diagnosis rests on: what the API lists, what pods wrote, what agents answer. Live, or a bundle."""
+
+    def logs(self, namespace: str, pod: str, *, container: str = "", previous: bool = False, tail: int = 0) -> str: ...
+
+    def proxy_get(self, namespace: str, pod: str, port: int, path: str = "/") -> bytes: ...
+
+
 class Clock(Protocol):
     def now(self) -> str:
         """RFC 3339, UTC."""

@@ -62,3 +62,15 @@ def known(value: T | Unknown) -> T:
     if isinstance(value, Unknown):
         raise TouchedUnknown(value)
     return value
+
+
+def members(collection: tuple[T, ...] | Unknown) -> tuple[T, ...]:
+    """Those that were read. A rule that goes on from them ends with `complete`."""
+    known(collection)
+    return tuple(tuple.__iter__(collection))  # type: ignore[arg-type]
+
+
+def complete(collection: tuple[T, ...] | Unknown) -> None:
+    """Raises TouchedUnknown unless all of it was read: from here on, what is not there counts."""
+    if isinstance(collection, Partial):
+        raise TouchedUnknown(collection.rest)

@@ -21,10 +21,10 @@ from gpuready.model.plan import (
     Restore,
     Step,
 )
+from gpuready.model.redact import HIDDEN
 from gpuready.report.colour import Role, paint
 from gpuready.report.escape import one_line, wrap
 from gpuready.report.plan_text import DIGEST
-from gpuready.report.redact import HIDDEN
 
 # Of a created object: what decides about security, placement and what runs. Everything else is in the full view.
 TELLING = re.compile(

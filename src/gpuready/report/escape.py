@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from gpuready.report.redact import redact
+from gpuready.model.redact import redact
 
 MAX_CHARS = 1000  # of one string from outside on one line; a megabyte of message must not bury the rest
 

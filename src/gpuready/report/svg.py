@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
+from gpuready.model.redact import redact
 from gpuready.report.colour import SGR, Role
 from gpuready.report.escape import cells, escaped
-from gpuready.report.redact import redact
 
 SIZE, CELL, LINE, PAD = 14, 8.4, 20, 18  # pixels: font size, width of a column, height of a line, border
 FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace"

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuready.report.redact import redact
+from gpuready.model.redact import redact
 
 relaxed = settings(
     deadline=None, max_examples=int(os.environ.get("REDACT_EXAMPLES", "40"))

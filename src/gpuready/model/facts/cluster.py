@@ -52,6 +52,9 @@ class ContainerUse(Frozen, frozen=True, kw_only=True):
     state: str = ""  # running | waiting:Reason | terminated:ExitCode | "" (no status)
     ready: bool = False
     init: bool = False
+    message: str = ""  # of the state: "Back-off pulling image ..."
+    last: str = ""  # how it ended before it was started again: "Error 1: cannot load libnvidia-ml.so.1"
+    restarts: int = 0
 
 
 class Pod(Frozen, frozen=True, kw_only=True):
@@ -69,6 +72,9 @@ class Pod(Frozen, frozen=True, kw_only=True):
     claims: int = 0  # DRA resource claims
     containers: tuple[ContainerUse, ...] = ()
     not_ready_since: str = ""  # RFC 3339; empty: ready, or not told
+    message: str = ""  # of the phase: "Pod was rejected: Allocate failed ..."
+    unscheduled: str = ""  # the scheduler's words while no node is found
+    restart_policy: str = "Always"
 
     @property
     def key(self) -> str:
@@ -153,6 +159,21 @@ class Webhook(Frozen, frozen=True, kw_only=True):
     backend: str = ""  # "service kyverno/kyverno-svc" or "url"
 
 
+class Event(Frozen, frozen=True, kw_only=True):
+    """A warning that a component gave about an object; the API keeps them for an hour."""
+
+    about: str  # pod/ml/train-0, node/gpu-1
+    reason: str = ""
+    message: str = ""
+    component: str = ""  # kubelet, default-scheduler
+    node: str = ""
+    last: str = ""  # RFC 3339
+    count: int = 1
+
+
+NOT_READ = Unknown("not read: only doctor and collect ask for it")
+
+
 class ClusterFacts(Frozen, frozen=True, kw_only=True):
     identity: Identity
     nodes: tuple[Node, ...] | Unknown
@@ -163,4 +184,5 @@ class ClusterFacts(Frozen, frozen=True, kw_only=True):
     kubeadm: bool | Unknown = Unknown("not read")  # ConfigMap kube-system/kubeadm-config is there
     permissions: tuple[Permission, ...] = ()
     webhooks: tuple[Webhook, ...] | Unknown = ()
+    events: tuple[Event, ...] | Unknown = NOT_READ
     dra: tuple[StackObject, ...] | Unknown = ()  # DeviceClasses and ResourceSlices of driver gpu.nvidia.com

@@ -1,0 +1,98 @@
+"""Gathers what a diagnosis rests on: the cluster's objects, then the logs of the pods that these make suspect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from gpuready.engine.gather import gather
+from gpuready.engine.statements import statements
+from gpuready.knowledge.speakers import family
+from gpuready.model.errors import NotFound, UserError
+from gpuready.model.facts.cluster import ClusterFacts, ContainerUse, Identity, Pod
+from gpuready.model.facts.said import Line, Said
+from gpuready.model.ports import Source
+from gpuready.model.redact import redact
+from gpuready.model.unknown import Unknown
+from gpuready.texts.logline import statement
+
+TAIL = 200  # lines of one log
+MOST_LOGS = 60  # logs read in one diagnosis
+NOT_GPU = frozenset({"", "kubelet", "scheduler", "apiserver", "runtime", "kernel", "helm"})
+
+
+def read_evidence(source: Source, identity: Identity) -> dict[str, Any]:
+    """The facts that rules of layer `diagnose` take."""
+    cluster = gather(source, identity, doctor=True)
+    lines, missing = statements(cluster)
+    wanted = list(wanted_logs(cluster))
+    unread = [_read_log(source, *one) for one in wanted[:MOST_LOGS]]
+    logs = [line for one in unread if not isinstance(one, Unknown) for line in one]
+    gaps = [one for one in unread if isinstance(one, Unknown)]
+    if len(wanted) > MOST_LOGS:
+        gaps.append(
+            Unknown(f"{len(wanted) - MOST_LOGS} more logs of failing pods were not read", "gpuready why pod/NAME")
+        )
+    said = Said(lines=tuple(map(_redacted, (*lines, *logs))), missing=tuple(dict.fromkeys([*missing, *gaps])))
+    return {"cluster": cluster, "said": said}
+
+
+def _redacted(line: Line) -> Line:
+    text = redact(line.text)
+    return line if text == line.text else msgspec.structs.replace(line, text=text)
+
+
+def wanted_logs(cluster: ClusterFacts) -> Iterator[tuple[Pod, ContainerUse, bool]]:
+    """(pod, container, previous) wherever something of the GPU stack, or a pod that wants a GPU, is in trouble."""
+    if isinstance(cluster.pods, Unknown):
+        return
+    for pod in cluster.pods:
+        if pod.node and concerns_gpus(pod) and in_trouble(pod):
+            for container in pod.containers:
+                if container.state.startswith("waiting") and not container.restarts:
+                    continue  # it has never run
+                if not container.ready or container.init:
+                    yield pod, container, False
+                if container.restarts:
+                    yield pod, container, True
+
+
+def concerns_gpus(pod: Pod) -> bool:
+    asks = any(name.startswith("nvidia.com/") for c in pod.containers for name in c.requests)
+    return asks or any(family(name) not in NOT_GPU for name in (pod.name, *(c.name for c in pod.containers)))
+
+
+def in_trouble(pod: Pod) -> bool:
+    """Neither done nor ready; a pod whose containers were started again counts too."""
+    if pod.phase == "Succeeded":
+        return False
+    return pod.phase != "Running" or any((not c.ready and not c.init) or c.restarts for c in pod.containers)
+
+
+def _read_log(source: Source, pod: Pod, container: ContainerUse, previous: bool) -> Iterable[Line] | Unknown:
+    try:
+        text = source.logs(pod.namespace, pod.name, container=container.name, previous=previous, tail=TAIL)
+    except NotFound:
+        return ()  # the pod is gone, or the kubelet keeps no former log
+    except UserError as error:
+        return Unknown(f"the log of pod/{pod.key}, container {container.name}: {error.what}"[:300], error.next)
+    return tuple(log_lines(text, pod, container, previous))
+
+
+def log_lines(text: str, pod: Pod, container: ContainerUse, previous: bool) -> Iterator[Line]:
+    """Each different sentence once: the last time that it was said."""
+    who = family(container.name) or family(pod.name) or "workload"
+    where = f"log of pod/{pod.key}, container {container.name}{' (previous)' if previous else ''}"
+    said = {found.text: found for raw in text.splitlines() if (found := statement(raw)).text}
+    for found in said.values():
+        yield Line(
+            text=found.text,
+            source="kernel" if found.source == "kernel" else "log",
+            who=found.who or who,
+            about=f"pod/{pod.key}",
+            node=pod.node,
+            where=where,
+            at=found.at,
+        )

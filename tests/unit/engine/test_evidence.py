@@ -1,0 +1,175 @@
+"""What a diagnosis rests on: statements of the API's objects, and the logs of the pods that these make suspect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gpuready.engine.evidence import MOST_LOGS, TAIL, read_evidence
+from gpuready.model.errors import Forbidden, NotFound
+from gpuready.model.facts.cluster import Identity
+from gpuready.model.facts.said import Line
+from gpuready.model.unknown import Unknown
+
+Json = dict[str, Any]
+GPU = {"limits": {"nvidia.com/gpu": "1"}}
+
+
+class Api:
+    """Answers of an API server, and its pods' logs by (pod, container, previous)."""
+
+    def __init__(self, lists: Mapping[str, list[Json]], logs: Mapping[tuple[str, str, bool], str | Exception]) -> None:
+        self.lists, self.kept, self.read = lists, logs, []
+
+    def pages(self, path: str, params: Mapping[str, str] | None = None) -> Iterator[bytes]:
+        if path not in self.lists:
+            raise NotFound(f"{path} is not there")
+        yield json.dumps({"items": self.lists[path]}).encode()
+
+    def logs(self, namespace: str, pod: str, *, container: str = "", previous: bool = False, tail: int = 0) -> str:
+        assert tail == TAIL
+        self.read.append((pod, container, previous))
+        found = self.kept.get((pod, container, previous), NotFound("no such log"))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def pod(name: str, *containers: tuple[str, Json, Json], status: Json | None = None, node: str = "gpu-1") -> Json:
+    """`containers`: name, fields of its spec, its status."""
+    return {
+        "metadata": {"name": name, "namespace": "ml", "uid": name},
+        "spec": {"nodeName": node, "containers": [{"name": n, **spec} for n, spec, _ in containers]},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [{"name": n, **told} for n, _, told in containers],
+            **(status or {}),
+        },
+    }
+
+
+RUNS = {"ready": True, "state": {"running": {}}}
+CRASHED = {
+    "restartCount": 3,
+    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
+    "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "message": "no NVML"}},
+}
+
+
+def said(api: Api) -> tuple[list[tuple[str, str, str]], tuple[Unknown, ...]]:
+    """(who, where, text) of each line, and what could not be read."""
+    found = read_evidence(api, Identity(uid="u", server="s"))["said"]
+    return [(line.who, line.where, line.text) for line in found.lines], found.missing
+
+
+def lists(pods: list[Json], events: list[Json] | None = None, nodes: list[Json] | None = None) -> dict[str, list[Json]]:
+    return {"/api/v1/pods": pods, "/api/v1/events": events or [], "/api/v1/nodes": nodes or []}
+
+
+def test_a_healthy_cluster_says_nothing_and_no_log_is_read() -> None:
+    done = pod(
+        "done", ("main", {"resources": GPU}, {"state": {"terminated": {"exitCode": 0}}}), status={"phase": "Succeeded"}
+    )
+    api = Api(lists([pod("nvidia-device-plugin", ("main", {}, RUNS)), done]), {})
+    assert said(api) == ([], ())
+    assert api.read == []
+
+
+def test_objects_speak_for_their_components() -> None:
+    event = {
+        "metadata": {},
+        "involvedObject": {"kind": "Pod", "namespace": "ml", "name": "a"},
+        "reason": "FailedCreatePodSandBox",
+        "message": "no runtime",
+        "source": {"component": "kubelet", "host": "gpu-1"},
+        "lastTimestamp": "2026-11-23T09:00:00Z",
+    }
+    condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+    refused = {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "no devices"}
+    node = {
+        "metadata": {"name": "gpu-1", "uid": "n"},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "down"}]
+        },
+    }
+    pods = [
+        pod("a", ("main", {}, RUNS), status={"phase": "Pending", "conditions": [condition]}, node=""),
+        pod("b", ("main", {}, {}), status=refused),
+    ]
+    assert said(Api(lists(pods, [event], [node]), {})) == (
+        [
+            ("kubelet", "event of pod/ml/a", "no runtime"),
+            ("scheduler", "condition PodScheduled of pod/ml/a", "0/1 nodes are available"),
+            ("kubelet", "status of pod/ml/b", "UnexpectedAdmissionError: no devices"),
+            ("kubelet", "Ready of node/gpu-1", "KubeletNotReady: down"),
+        ],
+        (),
+    )
+
+
+def test_the_logs_of_a_failing_component_are_read_now_and_before_and_each_sentence_once() -> None:
+    api = Api(
+        lists([pod("nvidia-x", ("nvidia-driver-ctr", {}, CRASHED))]),
+        {
+            ("nvidia-x", "nvidia-driver-ctr", False): "starting\n",
+            ("nvidia-x", "nvidia-driver-ctr", True): "no headers\nno headers\n[  1.0] NVRM: x\npassword: hunter22\n",
+        },
+    )
+    log = "log of pod/ml/nvidia-x, container nvidia-driver-ctr"
+    assert said(api) == (
+        [
+            ("kubelet", "container nvidia-driver-ctr of pod/ml/nvidia-x", "CrashLoopBackOff: back-off 40s"),
+            ("driver", "last end of container nvidia-driver-ctr of pod/ml/nvidia-x", "Error 1: no NVML"),
+            ("driver", log, "starting"),
+            ("driver", f"{log} (previous)", "no headers"),
+            ("kernel", f"{log} (previous)", "NVRM: x"),
+            ("driver", f"{log} (previous)", "password: [hidden]"),
+        ],
+        (),
+    )
+
+
+def test_other_peoples_pods_are_not_read_unless_they_want_gpus() -> None:
+    api = Api(lists([pod("web", ("main", {}, CRASHED)), pod("train", ("main", {"resources": GPU}, CRASHED))]), {})
+    said(api)
+    assert api.read == [("train", "main", False), ("train", "main", True)]
+
+
+def test_a_log_that_may_not_be_read_is_missing() -> None:
+    refused = Forbidden("reading logs is forbidden", "gpuready rbac doctor")
+    api = Api(
+        lists([pod("train", ("main", {"resources": GPU}, CRASHED))]),
+        {("train", "main", False): refused, ("train", "main", True): ""},
+    )
+    assert said(api)[1] == (
+        Unknown("the log of pod/ml/train, container main: reading logs is forbidden", "gpuready rbac doctor"),
+    )
+
+
+def test_events_that_may_not_be_listed_are_missing() -> None:
+    known = lists([])
+    del known["/api/v1/events"]
+    assert said(Api(known, {}))[1] == (Unknown("/api/v1/events is not there"),)
+
+
+def test_there_is_an_end_to_reading_logs() -> None:
+    pods = [pod(f"train-{n}", ("main", {"resources": GPU}, {"state": {"running": {}}})) for n in range(MOST_LOGS + 2)]
+    api = Api(lists(pods), {})
+    assert said(api)[1] == (Unknown("2 more logs of failing pods were not read", "gpuready why pod/NAME"),)
+    assert len(api.read) == MOST_LOGS
+
+
+def test_a_line_knows_its_pod_and_node() -> None:
+    api = Api(
+        lists([pod("train", ("main", {"resources": GPU}, {"state": {"running": {}}}))]), {("train", "main", False): "x"}
+    )
+    (line,) = read_evidence(api, Identity(uid="u", server="s"))["said"].lines
+    assert line == Line(
+        text="x",
+        source="log",
+        who="workload",
+        about="pod/ml/train",
+        node="gpu-1",
+        where="log of pod/ml/train, container main",
+    )
