@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,18 @@ def snapshot(testbed: Testbed) -> dict[str, Json]:
                 meta = obj["metadata"]
                 out[f"{kind}/{meta.get('namespace', '')}/{meta['name']}"] = _reduced(kind, obj)
     return msgspec.json.decode(DIFFERS_BY_RUN.sub(rb"\1*", msgspec.json.encode(out)))
+
+
+def settled(testbed: Testbed, seconds: float = 30.0) -> dict[str, Json]:
+    """The snapshot once it has stayed the same for three seconds: agents and kubelets write after a run has ended."""
+    end, since, last = time.monotonic() + seconds, time.monotonic(), snapshot(testbed)
+    while time.monotonic() < since + 3:
+        assert time.monotonic() < end, "the cluster does not come to rest"
+        time.sleep(0.5)
+        now = snapshot(testbed)
+        if now != last:
+            since, last = time.monotonic(), now
+    return last
 
 
 def _get(client: Client, path: str) -> Json:

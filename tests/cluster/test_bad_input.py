@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.product import Gpuready
-from tests.cluster.snapshot import snapshot
+from tests.cluster.snapshot import settled, snapshot
 
 pytestmark = pytest.mark.cluster
 
@@ -101,7 +101,7 @@ spec:
 def test_bad_input(
     admin: Gpuready, sentence: str, args: list[str], prepare: Callable[[Gpuready], None] | None, says: str, next_: str
 ) -> None:
-    before = snapshot(admin.testbed)
+    before = settled(admin.testbed)
     product = Gpuready(admin.testbed, admin.folder, admin.image, admin.kubeconfig)
     if prepare:
         prepare(product)
@@ -142,7 +142,7 @@ def test_two_owners_of_the_resource_are_refused(admin: Gpuready) -> None:
     """A device plugin of somebody else's is named, and nothing is touched."""
     admin.testbed.run(["kubectl", "apply", "-f", "-"], input=OTHER_PLUGIN, text=True, check=True, capture_output=True)
     try:
-        before = snapshot(admin.testbed)
+        before = settled(admin.testbed)
         done = admin.run("up", "--yes")
         assert done.returncode == 1
         assert "nvidia-device-plugin" in done.stdout + done.stderr
@@ -178,7 +178,7 @@ def test_a_full_disk_is_told_before_anything_is_changed(admin: Gpuready) -> None
     try:
         (state / "gpuready").mkdir()
         (state / "fill").write_bytes(b"x" * 4096)
-        before = snapshot(admin.testbed)
+        before = settled(admin.testbed)
         done = admin.run("up", "--yes")
         assert (done.returncode, "No space left on device" in done.stderr) == (1, True), done.stderr
         assert snapshot(admin.testbed) == before
@@ -208,7 +208,7 @@ def test_a_webhook_that_denies_is_named(admin: Gpuready) -> None:
     testbed = admin.testbed
     testbed.run(["kubectl", "apply", "-f", "-"], input=POLICY, text=True, check=True, capture_output=True)
     try:
-        before = snapshot(testbed)
+        before = settled(testbed)
         for _ in range(20):  # a new policy takes effect within seconds
             done = admin.run("up", "--yes")
             if done.returncode:

@@ -12,7 +12,7 @@ import pytest
 
 from testbed import Testbed
 from tests.cluster.product import Gpuready
-from tests.cluster.snapshot import differences, snapshot
+from tests.cluster.snapshot import differences, settled, snapshot
 
 pytestmark = pytest.mark.cluster
 # before the first entry of the journal nothing was changed, and after the last nothing is left to do
@@ -51,7 +51,7 @@ class Life:
         product = self.begin("undisturbed")
         code, points, said = self.run(product, 0)
         assert code == 0, (points, said)
-        return points, snapshot(self.testbed)
+        return points, settled(self.testbed)
 
     def killed(self, number: int, name: str, expected: dict) -> str:
         """Empty when the run killed at this point, once resumed, ends like an undisturbed one; else what is wrong."""
@@ -68,7 +68,13 @@ class Life:
         while left and time.monotonic() < end:
             time.sleep(1)
             left = differences(expected, snapshot(self.testbed))
-        return f"{name}: not as after an undisturbed run: {left}" if left else ""
+        return f"{name}: not as after an undisturbed run: {left}{self._kubelets()}" if left else ""
+
+    def _kubelets(self) -> str:
+        """What the kubelets said last of device plugins."""
+        logs = sorted((self.testbed.settings.state / "log").glob("*.kubelet.log"))
+        said = {log.name: [line for line in log.read_text().splitlines() if "device plugin" in line] for log in logs}
+        return "".join(f"\n  {name}: {line[:250]}" for name, lines in said.items() for line in lines[-4:])
 
 
 def _every_point(life: Life) -> None:

@@ -16,7 +16,7 @@ from gpuready.adapters.kube import Client
 from gpuready.engine.execute import Executor
 from gpuready.model.plan import Ref, Restore
 from tests.cluster.product import Gpuready
-from tests.cluster.snapshot import snapshot
+from tests.cluster.snapshot import settled, snapshot
 from tests.cluster.test_killed import KILLER
 
 pytestmark = pytest.mark.cluster
@@ -44,7 +44,7 @@ def test_a_run_that_slept_through_a_take_over_writes_nothing(admin: Gpuready) ->
         )
         taken = admin.run("apply", "--resume", "--take-over", "--yes")
         assert taken.returncode == 0, taken.stderr
-        after = snapshot(admin.testbed)
+        after = settled(admin.testbed)
         os.kill(first.pid, signal.SIGCONT)
         _, said = first.communicate(timeout=60)
         assert first.returncode == 1

@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from tests.cluster.product import Gpuready, json_of
-from tests.cluster.snapshot import differences, snapshot
+from tests.cluster.snapshot import differences, settled, snapshot
 
 pytestmark = pytest.mark.cluster
 
@@ -32,7 +32,7 @@ spec:
 def test_from_bare_nodes_to_proven_gpus_and_back(admin: Gpuready, request: pytest.FixtureRequest) -> None:
     """A whole life: every GPU proved, a second run changes nothing, a held GPU is respected, nothing stays."""
     testbed = admin.testbed
-    before = snapshot(testbed)
+    before = settled(testbed)
 
     up = admin.run("up", "--yes")
     assert up.returncode == 0, up.stdout + up.stderr
@@ -42,7 +42,7 @@ def test_from_bare_nodes_to_proven_gpus_and_back(admin: Gpuready, request: pytes
     assert {(v["node"], v["scheduled"], v["computed"], v["verdict"], v["replayed"]) for v in verdicts} == {
         (node, "pass", "pass", "PASS", True) for node in ("node1", "node2")
     }
-    installed = snapshot(testbed)
+    installed = settled(testbed)
     again = admin.ok("up", "--yes")
     assert "nothing to do: 7 objects and 2 nodes are as the spec says" in again
     assert snapshot(testbed) == installed

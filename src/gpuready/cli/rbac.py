@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-VERBS = ("init", "plan", "apply", "up", "verify", "status", "uninstall")
+from gpuready.engine.rights import RIGHTS, manifests
 
 
 @click.command("rbac")
-@click.argument("verb", type=click.Choice(VERBS))
+@click.argument("verb", type=click.Choice(tuple(RIGHTS)))
 @click.option("--user", help="Grant to this user.")
 @click.option("--group", help="Grant to this group.")
 @click.option("--serviceaccount", metavar="NAMESPACE:NAME", help="Grant to this service account.")
@@ -16,7 +16,6 @@ VERBS = ("init", "plan", "apply", "up", "verify", "status", "uninstall")
 def command(verb: str, user: str | None, group: str | None, serviceaccount: str | None, output: str) -> None:
     """Print the rights that VERB needs, for `kubectl apply -f -`: nothing less, nothing more."""
     from gpuready.cli.printing import documents
-    from gpuready.engine.rights import manifests
 
     click.echo(documents(manifests(verb, _subject(user, group, serviceaccount)), output), nl=False)
 

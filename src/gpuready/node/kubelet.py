@@ -13,7 +13,8 @@ from gpuready.node.plugin_server import Observe, PluginError, Serving
 
 LOOK_EVERY = 0.5  # seconds between looks at the two socket files; two stat calls
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts
-DRAIN_SECONDS = 1.0
+DRAIN_SECONDS = 10.0  # of the pod's 30; a kubelet on a busy node is slow to read
+HEAR_SECONDS = 5.0  # for a kubelet that does not read our list to do so once more
 FLUSH_SECONDS = 0.2  # the last message lies in the kernel's socket buffer by then, where closing does not take it away
 
 Identity = tuple[int, int, int]
@@ -38,6 +39,7 @@ class Registration:
     def __init__(self, folder: Path, resource: str, plugin: Plugin, observe: Observe) -> None:
         self.count = 0
         self._accepted = False
+        self._asked = False  # the kubelet was ever asked to know us
         self._kubelet = folder / "kubelet.sock"
         self._own = folder / socket_name(resource)
         self._resource = resource
@@ -79,6 +81,7 @@ class Registration:
             raise PluginError(f"there is no {self._kubelet}", "waiting for the kubelet to start")
         await self._close()
         self._serving = await plugin_server.serve(self._own, self._plugin, self._observe)
+        self._asked = True
         await plugin_server.register(self._kubelet, self._own.name, self._resource)
         self._accepted = True
         self.count += 1
@@ -102,8 +105,23 @@ class Registration:
     async def leave(self) -> None:
         """Stop serving. The kubelet is first told that there are no devices, so that capacity falls at once."""
         self._accepted = False
-        if self._plugin.publish(()):
-            delivered = await self._plugin.drained(DRAIN_SECONDS)
+        self._plugin.publish(())
+        if self._asked:
+            delivered = await self._heard() and await self._plugin.drained(DRAIN_SECONDS)
             await asyncio.sleep(FLUSH_SECONDS)
             say("empty list sent" if delivered else "empty list not delivered")
         await self._close()
+
+    async def _heard(self) -> bool:
+        """Whether the kubelet reads our list. If the end comes while we register anew, it does not, and would count the
+        devices of the stream before for five more minutes: then register once more, with the empty list."""
+        if self._plugin.watched:
+            return True
+        try:
+            async with asyncio.timeout(HEAR_SECONDS):
+                await self._register()
+                while not self._plugin.watched:
+                    await asyncio.sleep(0.01)
+        except (PluginError, OSError, TimeoutError) as error:
+            say("the kubelet does not hear our end", why=error or type(error).__name__)
+        return self._plugin.watched

@@ -40,6 +40,7 @@ class Scene:
         self.kubelet = FakeKubelet(folder)
         self.observed: list[float] = []
         self.registration = Registration(folder, RESOURCE, self.plugin, self.observed.append)
+        self.running: asyncio.Task[None]
 
     @property
     def socket(self) -> Path:
@@ -52,7 +53,7 @@ def scene(folder: Path, act: Callable[[Scene], Awaitable[None]], *, by_cdi: bool
         made = Scene(folder, by_cdi=by_cdi)
         if start:
             await made.kubelet.start()
-        running = asyncio.create_task(made.registration.run())
+        made.running = running = asyncio.create_task(made.registration.run())
         try:
             if start:
                 await until("registered", lambda: made.registration.registered and made.kubelet.lists)
@@ -189,6 +190,48 @@ def test_the_end_is_an_empty_list_and_no_socket(tmp_path: Path) -> None:
         await until("the last list", lambda: len(s.kubelet.lists) >= 2)
         assert s.kubelet.lists[1] == EMPTY
         assert not s.socket.exists()
+
+    scene(tmp_path, act)
+
+
+def test_a_kubelet_that_has_lost_our_list_is_told_of_the_end_all_the_same(tmp_path: Path) -> None:
+    """The end comes between closing the socket and registering anew: the kubelet still counts the devices."""
+
+    async def act(s: Scene) -> None:
+        s.running.cancel()
+        await asyncio.gather(s.running, return_exceptions=True)
+        await s.registration._close()
+        await until("the stream's end", lambda: not s.plugin.watched)
+        await s.registration.leave()
+        await until("the last list", lambda: EMPTY in s.kubelet.lists)
+        assert len(s.kubelet.requests) == 2
+        assert not s.socket.exists()
+
+    scene(tmp_path, act)
+
+
+def test_the_end_of_one_that_never_asked_the_kubelet_takes_nothing_from_another_plugin(tmp_path: Path) -> None:
+    async def main() -> None:
+        kubelet = FakeKubelet(tmp_path)
+        await kubelet.start()
+        plugin = Plugin(by_cdi=True)
+        plugin.devices = TWO
+        await Registration(tmp_path, RESOURCE, plugin, lambda _: None).leave()
+        assert kubelet.requests == []
+        await kubelet.stop()
+
+    asyncio.run(main())
+
+
+def test_the_end_does_not_wait_for_a_kubelet_that_is_gone(tmp_path: Path) -> None:
+    async def act(s: Scene) -> None:
+        s.running.cancel()
+        await s.kubelet.stop()
+        s.kubelet.folder.joinpath("kubelet.sock").unlink(missing_ok=True)
+        await until("the stream's end", lambda: not s.plugin.watched)
+        began = time.monotonic()
+        await s.registration.leave()
+        assert time.monotonic() - began < 2
 
     scene(tmp_path, act)
 
