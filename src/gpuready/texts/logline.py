@@ -46,7 +46,7 @@ def statement(raw: str) -> Statement:
         line, source = line[match.end() :], "log"
     elif line.lstrip().startswith("{"):
         line = _json(line) or line
-    elif "msg=" in line:
+    elif "msg=" in line and "msg=audit(" not in line:
         line = _logfmt(line) or line
     line = LEVEL.sub("", line)
     if not who and line.lower().startswith(KERNEL_WORDS):

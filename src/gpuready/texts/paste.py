@@ -131,10 +131,10 @@ def _harmless(text: str) -> bool:
 
 
 def _objects(value: Any) -> list[Json]:
-    """What has a kind; the items of a List."""
+    """What has a kind and is no line of a log; the items of a List."""
     if isinstance(value, list):
         return [one for item in value for one in _objects(item)]
-    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str) or "msg" in value:
         return []
     if value["kind"].endswith("List") and isinstance(value.get("items"), list):
         kind = value["kind"].removesuffix("List")
@@ -151,6 +151,9 @@ def messages(obj: Json) -> Iterator[Line]:
     node = name if kind == "node" else str(spec.get("nodeName") or "")
     if kind == "event":
         yield from _event(obj)
+        return
+    if kind == "status":  # what the API server answers; it is about no object of its own
+        yield Line(text=str(obj.get("message") or obj.get("reason") or ""), source="status", who="apiserver")
         return
     for path, reason, text in _told(obj.get("status"), "status", 0):
         said = f"{reason}: {text}" if reason and text else reason or text

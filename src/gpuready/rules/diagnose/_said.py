@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gpuready.knowledge.lexicon import Sign, plain, sign
+from gpuready.knowledge.lexicon import Sign, plain, sign, signs_in
 from gpuready.knowledge.speakers import families
 from gpuready.model.facts.said import Line, Said
 from gpuready.model.rule import Finding, Rule
@@ -50,10 +50,8 @@ def finder(
 
     def find(said: Said) -> Iterator[Finding]:
         hits: dict[tuple[str, str], list[tuple[float, Line]]] = {}
-        for line in said.lines:
-            weight = heard(line, signs, who)
-            if weight:
-                hits.setdefault((line.about, line.node), []).append((weight, line))
+        for weight, line in lines_heard(said, signs, who):
+            hits.setdefault((line.about, line.node), []).append((weight, line))
         for (about, node), found in hits.items():
             yield Finding(
                 at=about or (f"node/{node}" if node else "the text"),
@@ -70,12 +68,36 @@ def finder(
     return find
 
 
-def heard(line: Line, signs: tuple[Sign, ...], who: frozenset[str] = frozenset()) -> float:
-    """The weight of the heaviest sign that the line has; 0 when it has none, or another one speaks."""
-    if who and line.who and line.who not in who:
-        return 0.0
-    text = plain(line.text)
-    return max((s.weight for s in signs if s.matches(text)), default=0.0)
+def heard(line: Line, signs: tuple[Sign, ...]) -> float:
+    """The weight of the heaviest sign that one line has; 0 when it has none."""
+    found = signs_in(plain(line.text))
+    return max((one.weight for one in signs if one.text in found), default=0.0)
+
+
+def lines_heard(said: Said, signs: tuple[Sign, ...], who: frozenset[str] = frozenset()) -> list[tuple[float, Line]]:
+    """The lines that have one of the signs, in their order, with the weight of the heaviest; others' words left out."""
+    by_sign = _by_sign(said)
+    weights: dict[int, float] = {}
+    for one in signs:
+        for number in by_sign.get(one.text, ()):
+            weights[number] = max(weights.get(number, 0.0), one.weight)
+    lines = ((weight, said.lines[number]) for number, weight in sorted(weights.items()))
+    return [(weight, line) for weight, line in lines if not (who and line.who and line.who not in who)]
+
+
+_last: list[tuple[Said, dict[str, list[int]]]] = []  # what was said last, read once for all rules
+
+
+def _by_sign(said: Said) -> dict[str, list[int]]:
+    """Sign -> numbers of the lines that have it."""
+    if _last and _last[0][0] is said:
+        return _last[0][1]
+    found: dict[str, list[int]] = {}
+    for number, line in enumerate(said.lines):
+        for text in signs_in(plain(line.text)):
+            found.setdefault(text, []).append(number)
+    _last[:] = [(said, found)]
+    return found
 
 
 def quoted(lines: list[Line]) -> tuple[str, ...]:

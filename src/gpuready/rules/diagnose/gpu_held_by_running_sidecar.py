@@ -13,10 +13,15 @@ from gpuready.rules.diagnose._waiting import waits_for_gpus
 
 def find(cluster: ClusterFacts) -> Iterator[Finding]:
     pods = members(cluster.pods)
+    waiting_at: dict[str, list[Pod]] = {}
     for pod in pods:
-        done, running = ended(pod), [c.name for c in pod.containers if c.state == "running" and not c.init]
-        waiting = [other for other in pods if waits_for_gpus(other) and other.node in ("", pod.node)]
-        if not (done and running and waiting):
+        if waits_for_gpus(pod):
+            waiting_at.setdefault(pod.node, []).append(pod)
+    for pod in pods:
+        done = ended(pod)
+        running = [c.name for c in pod.containers if done and c.state == "running" and not c.init]
+        waiting = [*waiting_at.get(pod.node, ()), *waiting_at.get("", ())]
+        if not (running and waiting):
             continue
         held = sum(c.requests.get(RESOURCE, 0) for c in pod.containers)
         yield Finding(
