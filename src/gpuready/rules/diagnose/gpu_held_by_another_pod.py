@@ -14,4 +14,5 @@ RULE = said_rule(
     ),
     next="list the pods of that node with a limit nvidia.com/gpu (`kubectl describe node`, Allocated resources),"
     " then end one that is no longer needed",
+    because=("gpu-held-by-running-sidecar",),
 )
