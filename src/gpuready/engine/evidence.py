@@ -26,7 +26,8 @@ NOT_GPU = frozenset({"", "kubelet", "scheduler", "apiserver", "runtime", "kernel
 def read_evidence(source: Source, identity: Identity) -> dict[str, Any]:
     """The facts that rules of layer `diagnose` take."""
     cluster = gather(source, identity, doctor=True)
-    lines, missing = statements(cluster)
+    told, missing = statements(cluster)
+    lines = concerning_gpus(cluster, told)
     wanted = list(wanted_logs(cluster))
     unread = [_read_log(source, *one) for one in wanted[:MOST_LOGS]]
     logs = [line for one in unread if not isinstance(one, Unknown) for line in one]
@@ -42,6 +43,31 @@ def read_evidence(source: Source, identity: Identity) -> dict[str, Any]:
 def _redacted(line: Line) -> Line:
     text = redact(line.text)
     return line if text == line.text else msgspec.structs.replace(line, text=text)
+
+
+def concerning_gpus(cluster: ClusterFacts, lines: Iterable[Line]) -> list[Line]:
+    """What was said of the GPU stack, of pods that want GPUs, and of their nodes: the rest is not our patient."""
+    pods = () if isinstance(cluster.pods, Unknown) else tuple(tuple.__iter__(cluster.pods))
+    ours = {f"pod/{pod.key}" for pod in pods if concerns_gpus(pod)}
+    others = {f"pod/{pod.key}" for pod in pods} - ours
+    nodes = gpu_nodes(cluster, pods)
+
+    def kept(line: Line) -> bool:
+        kind, _, name = line.about.partition("/")
+        if kind == "node":
+            return not nodes or name in nodes
+        if line.about in ours or line.about in others:
+            return line.about in ours
+        return family(name.rpartition("/")[2]) not in NOT_GPU or "nvidia.com/" in line.text
+
+    return [line for line in lines if kept(line)]
+
+
+def gpu_nodes(cluster: ClusterFacts, pods: Iterable[Pod]) -> frozenset[str]:
+    """Nodes that offer GPUs, are labelled as having them, or run a part of the stack; empty where none is known."""
+    nodes = () if isinstance(cluster.nodes, Unknown) else tuple(tuple.__iter__(cluster.nodes))
+    known_by_self = {n.name for n in nodes if any(key.startswith("nvidia.com/") for key in (*n.capacity, *n.labels))}
+    return frozenset(known_by_self | {pod.node for pod in pods if pod.node and concerns_gpus(pod)})
 
 
 def wanted_logs(cluster: ClusterFacts) -> Iterator[tuple[Pod, ContainerUse, bool]]:

@@ -94,8 +94,8 @@ def test_objects_speak_for_their_components() -> None:
         },
     }
     pods = [
-        pod("a", ("main", {}, RUNS), status={"phase": "Pending", "conditions": [condition]}, node=""),
-        pod("b", ("main", {}, {}), status=refused),
+        pod("a", ("main", {"resources": GPU}, RUNS), status={"phase": "Pending", "conditions": [condition]}, node=""),
+        pod("b", ("main", {"resources": GPU}, {}), status=refused),
     ]
     assert said(Api(lists(pods, [event], [node]), {})) == (
         [
@@ -106,6 +106,32 @@ def test_objects_speak_for_their_components() -> None:
         ],
         (),
     )
+
+
+def event(kind: str, name: str, message: str) -> Json:
+    namespace = {} if kind == "Node" else {"namespace": "ml"}
+    return {"metadata": {}, "involvedObject": {"kind": kind, "name": name, **namespace}, "message": message}
+
+
+def test_what_does_not_concern_gpus_is_not_our_patient() -> None:
+    events = [
+        event("Pod", "web", "no such image"),
+        event("Pod", "train", "no runtime"),
+        event("Pod", "nvidia-driver-daemonset-gone", "no headers"),
+        event("Pod", "web-gone", "no such image"),
+        event("Job", "work", "exceeded quota: requests.nvidia.com/gpu=9"),
+        event("DaemonSet", "nvidia-device-plugin-daemonset", "denied"),
+        event("Node", "gpu-1", "disk full"),
+        event("Node", "web-1", "disk full"),
+    ]
+    pods = [pod("web", ("main", {}, RUNS), node="web-1"), pod("train", ("main", {"resources": GPU}, RUNS))]
+    assert [text for _, _, text in said(Api(lists(pods, events), {}))[0]] == [
+        "no runtime",
+        "no headers",
+        "exceeded quota: requests.nvidia.com/gpu=9",
+        "denied",
+        "disk full",
+    ]
 
 
 def test_the_logs_of_a_failing_component_are_read_now_and_before_and_each_sentence_once() -> None:
