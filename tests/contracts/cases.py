@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -61,6 +62,7 @@ class Case(msgspec.Struct, frozen=True):
         return f"{self.rule.id}: {self.sentence}"
 
 
+@cache
 def cases_of(rule: Rule) -> tuple[Case, ...]:
     name = f"{rule.id.replace('-', '_')}.cases.yaml"
     path = files(f"gpuready.rules.{rule.layer}").joinpath(name)
@@ -89,5 +91,6 @@ def _text_case(rule: Rule, facts: dict[str, Any], raw: RawCase) -> Case:
     return Case(rule, raw.case, facts, verdict.findings if raw.at else (), raw.undetermined, raw.text, raw.at)
 
 
+@cache
 def all_cases() -> tuple[Case, ...]:
     return tuple(case for rule in catalog.all_rules() for case in cases_of(rule))

@@ -115,8 +115,10 @@ def _is(value: Any, kind: type, path: str) -> None:
 
 
 def hidings(facts: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(what is hidden, facts without it) for every fact family and every field that may be Unknown."""
+    """(what is hidden, facts without it) for every fact family that is there and every field that may be Unknown."""
     for name, kind in KINDS.items():
+        if name not in facts:
+            continue
         yield name, {**facts, name: Unknown("hidden")}
         for path, hidden in _hidings(kind, facts[name], name):
             yield path, {**facts, name: hidden}

@@ -41,6 +41,10 @@ FRAMES = {
         ('Could not "find" x: no such file', "text", "", ""),
     ),
     "a time before the sentence": ("2026/11/23 09:00:00 Starting", ("Starting", "text", "", "2026/11/23 09:00:00")),
+    "an audit record": (
+        "type=AVC msg=audit(1:2): avc: denied { open }",
+        ("type=AVC msg=audit(1:2): avc: denied { open }", "text", "", ""),
+    ),
     "colours": ("\x1b[31mError:\x1b[0m x", ("x", "text", "", "")),
     "no frame": ("just words", ("just words", "text", "", "")),
 }
@@ -89,6 +93,34 @@ def test_a_command_tells_whose_log_follows() -> None:
         },
         {"text": "broken", "source": "kernel", "who": "kernel", "where": "line 4"},
     ]
+
+
+COMMANDS = {
+    "kubectl logs -f a": ("workload", "pod/default/a"),
+    "kubectl logs a --previous": ("workload", "pod/default/a"),
+    "kubectl -n gpu-operator logs -p nvidia-driver-x -c k8s-driver-manager | tail": (
+        "driver",
+        "pod/gpu-operator/nvidia-driver-x",
+    ),
+    "kubectl logs --namespace=ml pod/a --tail 50 dcgm": ("monitoring", "pod/ml/a"),
+    "oc logs -l app=x": ("workload", ""),
+}
+
+
+@pytest.mark.parametrize(("command", "told"), COMMANDS.items(), ids=list(COMMANDS))
+def test_a_command_for_a_log_has_its_flags_anywhere(command: str, told: tuple[str, str]) -> None:
+    (line,) = read(f"$ {command}\nwords\n").said.lines
+    assert (line.who, line.about) == told
+
+
+def test_an_answer_of_the_api_server_is_a_line() -> None:
+    (line,) = read('{"kind": "Status", "status": "Failure", "message": "no matches for kind"}').said.lines
+    assert (line.text, line.who, line.source) == ("no matches for kind", "apiserver", "status")
+
+
+def test_a_line_of_a_log_that_has_a_kind_is_no_object() -> None:
+    (line,) = read('{"kind": "ClusterPolicy", "msg": "Reconciler error", "error": "denied"}').said.lines
+    assert line.text == "Reconciler error: denied"
 
 
 def test_the_table_of_events_tells_about_what_it_speaks() -> None:

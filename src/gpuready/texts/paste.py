@@ -7,7 +7,6 @@ said it and about what.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -37,7 +36,7 @@ DESCRIBED = re.compile(r"^(Name|Namespace|Node|Controlled By|Type):\s+(\S+)")
 CONTAINER = re.compile(r"^  ([a-z0-9][a-z0-9.-]*):$")
 EVENT = re.compile(r"^\s*(?:Normal|Warning)\s+(\S+)\s+(.{1,60}?)\s{2,}(\S+)\s{2,}(.+)$")
 LIST_EVENT = re.compile(r"^(?:(\S+)\s+)?\S+\s+(?:Normal|Warning)\s+\S+\s+(\w+/\S+)\s+(.+)$")
-LOGS = re.compile(r"\b(?:kubectl|oc)\b.*\blogs?\b(.*)$")
+LOGS = re.compile(r"\b(?:kubectl|oc)\b.*\blogs?\b[^|;&]*")
 TOOLS = {"nvidia-smi": "nvidia-smi", "dmesg": "kernel", "journalctl": "log"}
 
 
@@ -207,16 +206,29 @@ def _statements(lines: list[str], taken: set[int]) -> Iterator[Line]:
 def _command(command: str) -> Around:
     """What a shell command tells of the lines after it: whose log they are, which tool speaks."""
     if match := LOGS.search(command):
-        words = match[1].replace("=", " ").split()
-        options = dict(itertools.pairwise(words))
-        namespace = options.get("-n") or options.get("--namespace") or "default"
-        names = [w for i, w in enumerate(words) if not w.startswith("-") and not words[i - 1].startswith("-")]
-        pod = names[0].removeprefix("pod/") if names else ""
-        container = options.get("-c") or options.get("--container") or (names[1] if len(names) > 1 else "")
-        who = family(container) or family(pod) or "workload"
-        return Around(who=who, about=f"pod/{namespace}/{pod}" if pod else "", source="log")
+        return _whose_log(re.sub(r"(?<= )(-\S+?)=", r"\1 ", match[0]).split())
     tool = next((t for t in TOOLS if t in command.split()), "")
     return Around(source=TOOLS.get(tool, "text"), who="kernel" if tool == "dmesg" else "")
+
+
+WITH_VALUE = {"-n": "n", "--namespace": "n", "-c": "c", "--container": "c", "--tail": "", "--since": "", "-l": ""}
+
+
+def _whose_log(words: list[str]) -> Around:
+    """kubectl -n gpu-operator logs -f POD CONTAINER --previous: flags in any place, some of them with a value."""
+    told: dict[str, str] = {}
+    names: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in WITH_VALUE:
+            told[WITH_VALUE[word]] = next(rest, "")
+        elif not word.startswith("-"):
+            names.append(word)
+    names = names[next(i for i, name in enumerate(names) if name in ("log", "logs")) + 1 :]
+    pod = names[0].removeprefix("pod/") if names else ""
+    container = told.get("c") or (names[1] if len(names) > 1 else "")
+    who = family(container) or family(pod) or "workload"
+    return Around(who=who, about=f"pod/{told.get('n', 'default')}/{pod}" if pod else "", source="log")
 
 
 def _described(line: str, around: Around) -> Around:

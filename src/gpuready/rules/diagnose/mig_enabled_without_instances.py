@@ -9,7 +9,7 @@ RULE = said_rule(
     signs=(
         "has no mig devices configured",
         "no mig devices configured",
-        "no mig devices found",
+        "no mig devices found & !falling back",
         "invalid mig configuration & device",
         "migenabled=true was not configured correctly",
         "mig enabled & no mig devices",

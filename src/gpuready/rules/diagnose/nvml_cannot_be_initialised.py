@@ -9,7 +9,6 @@ RULE = said_rule(
     signs=(
         "{nvml start} & {failing}",
         "{nvml start} & {absent}",
-        "{nvml start}",
         "{nvml} & {failing} & !driver/library & !mismatch & !xid",
     ),
     symptom=True,

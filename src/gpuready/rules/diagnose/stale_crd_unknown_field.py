@@ -7,7 +7,7 @@ RULE = said_rule(
     "install",
     "the CRD in the cluster is not the one of this chart release",
     signs=(
-        "{crd} & unknown field & !{node feature discovery}",
+        "{crd} & unknown field & !{node feature discovery} & !warnings.go",
         "{crd} & strict decoding error & !{node feature discovery}",
         "clusterpolicy* & required value",
         "{operator field} & required value",
