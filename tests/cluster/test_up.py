@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
 import urllib.error
@@ -9,6 +10,7 @@ import urllib.request
 
 import pytest
 
+from gpuready.adapters.interpreter import EXECUTABLE
 from tests.cluster.product import Gpuready, json_of
 from tests.cluster.snapshot import differences, settled, snapshot
 
@@ -248,6 +250,24 @@ def _until(holds, seconds: float = 30) -> None:
     while not holds():
         assert time.monotonic() < end, "did not come about in time"
         time.sleep(0.3)
+
+
+def test_an_agent_that_is_deleted_while_it_starts_ends_at_once(admin: Gpuready) -> None:
+    """Before it has a handler for SIGTERM: as PID 1 of its pod it would live on for 30 seconds, and then be killed."""
+    admin.ok("up", "--yes")
+    testbed = admin.testbed
+    (daemonset,) = json_of(testbed.kubectl("get", "ds", "-n", "gpuready-system", "-o", "json"))["items"]
+    spec = daemonset["spec"]["template"]["spec"]
+    container = {**spec["containers"][0], "command": [EXECUTABLE, "-c", "import time; time.sleep(600)"], "args": []}
+    container = {k: v for k, v in container.items() if k not in ("ports", "readinessProbe", "livenessProbe")}
+    meta = {"name": "starting", "namespace": "gpuready-system"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {**spec, "containers": [container]}}
+    made = testbed.run(["kubectl", "create", "-f", "-"], input=json.dumps(pod), capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    testbed.kubectl("wait", "-n", "gpuready-system", "--for=condition=Ready", "pod/starting", "--timeout=60s")
+    began = time.monotonic()
+    testbed.kubectl("delete", "pod", "-n", "gpuready-system", "starting")
+    assert time.monotonic() - began < 20
 
 
 def test_the_agent_registers_again_when_the_kubelet_restarts(admin: Gpuready) -> None:

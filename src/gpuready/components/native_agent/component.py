@@ -239,6 +239,9 @@ def _pod_spec(setup: Setup, layout: Layout, node_writes: bool) -> Json:
         "nodeSelector": {AGENT_LABEL: layout.slug},
         "tolerations": tolerations(setup),
         "terminationGracePeriodSeconds": 30,
+        # The agent is not PID 1: for that the kernel drops a SIGTERM that comes before there is a handler, and an agent
+        # deleted while it starts would live until it is killed, its GPUs still counted by the kubelet.
+        "shareProcessNamespace": True,
         **image_fields(setup),
         "containers": [
             {
