@@ -137,12 +137,12 @@ class Testbed:
             if self.space.init() is not None:
                 raise TestbedError(f"testbed {self.settings.name} runs already; end it: python -m testbed down")
             destroy(self.settings.name)
-            for folder in FOLDERS:
-                (state / folder).mkdir(mode=0o700, parents=True)
-            self.settings.save()
             try:
+                for folder in FOLDERS:
+                    (state / folder).mkdir(mode=0o700, parents=True)
+                self.settings.save()
                 self.space.create("testbed")
-            except TestbedError:
+            except BaseException:  # also the end of this process
                 destroy(self.settings.name)
                 raise
         finally:

@@ -86,8 +86,14 @@ def wanted_logs(cluster: ClusterFacts) -> Iterator[tuple[Pod, ContainerUse, bool
 
 
 def concerns_gpus(pod: Pod) -> bool:
+    """It asks for GPUs in one of the ways there are, or is a part of the stack."""
     asks = any(name.startswith("nvidia.com/") for c in pod.containers for name in c.requests)
-    return asks or any(family(name) not in NOT_GPU for name in (pod.name, *(c.name for c in pod.containers)))
+    other_ways = pod.claims or pod.runtime_class.startswith("nvidia") or any(c.visible_devices for c in pod.containers)
+    return (
+        asks
+        or bool(other_ways)
+        or any(family(name) not in NOT_GPU for name in (pod.name, *(c.name for c in pod.containers)))
+    )
 
 
 def in_trouble(pod: Pod) -> bool:

@@ -124,13 +124,20 @@ def test_what_does_not_concern_gpus_is_not_our_patient() -> None:
         event("Node", "gpu-1", "disk full"),
         event("Node", "web-1", "disk full"),
     ]
-    pods = [pod("web", ("main", {}, RUNS), node="web-1"), pod("train", ("main", {"resources": GPU}, RUNS))]
+    events += [event("Pod", "by-class", "no handler"), event("Pod", "by-env", "no hook")]
+    by_class = pod("by-class", ("main", {}, RUNS))
+    by_class["spec"]["runtimeClassName"] = "nvidia"
+    by_env = pod("by-env", ("main", {"env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}, RUNS))
+    train = pod("train", ("main", {"resources": GPU}, RUNS))
+    pods = [pod("web", ("main", {}, RUNS), node="web-1"), train, by_class, by_env]
     assert [text for _, _, text in said(Api(lists(pods, events), {}))[0]] == [
         "no runtime",
         "no headers",
         "exceeded quota: requests.nvidia.com/gpu=9",
         "denied",
         "disk full",
+        "no handler",
+        "no hook",
     ]
 
 
