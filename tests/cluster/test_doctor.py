@@ -43,7 +43,7 @@ def broken(admin: Gpuready) -> Iterator[Callable[[Json], None]]:
             break
         time.sleep(0.1)
     yield create
-    kubectl("delete", "namespace", "broken", "--wait=false")
+    kubectl("delete", "namespace", "broken")
     for name in made:
         kubectl("delete", name)
 
