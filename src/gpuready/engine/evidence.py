@@ -15,7 +15,7 @@ from gpuready.model.facts.cluster import ClusterFacts, ContainerUse, Identity, P
 from gpuready.model.facts.said import Line, Said
 from gpuready.model.ports import Source
 from gpuready.model.redact import redact
-from gpuready.model.unknown import Unknown
+from gpuready.model.unknown import Unknown, members
 from gpuready.texts.logline import statement
 
 TAIL = 200  # lines of one log
@@ -47,7 +47,7 @@ def _redacted(line: Line) -> Line:
 
 def concerning_gpus(cluster: ClusterFacts, lines: Iterable[Line]) -> list[Line]:
     """What was said of the GPU stack, of pods that want GPUs, and of their nodes: the rest is not our patient."""
-    pods = () if isinstance(cluster.pods, Unknown) else tuple(tuple.__iter__(cluster.pods))
+    pods = () if isinstance(cluster.pods, Unknown) else members(cluster.pods)
     ours = {f"pod/{pod.key}" for pod in pods if concerns_gpus(pod)}
     others = {f"pod/{pod.key}" for pod in pods} - ours
     nodes = gpu_nodes(cluster, pods)
@@ -65,7 +65,7 @@ def concerning_gpus(cluster: ClusterFacts, lines: Iterable[Line]) -> list[Line]:
 
 def gpu_nodes(cluster: ClusterFacts, pods: Iterable[Pod]) -> frozenset[str]:
     """Nodes that offer GPUs, are labelled as having them, or run a part of the stack; empty where none is known."""
-    nodes = () if isinstance(cluster.nodes, Unknown) else tuple(tuple.__iter__(cluster.nodes))
+    nodes = () if isinstance(cluster.nodes, Unknown) else members(cluster.nodes)
     known_by_self = {n.name for n in nodes if any(key.startswith("nvidia.com/") for key in (*n.capacity, *n.labels))}
     return frozenset(known_by_self | {pod.node for pod in pods if pod.node and concerns_gpus(pod)})
 
@@ -74,7 +74,7 @@ def wanted_logs(cluster: ClusterFacts) -> Iterator[tuple[Pod, ContainerUse, bool
     """(pod, container, previous) wherever something of the GPU stack, or a pod that wants a GPU, is in trouble."""
     if isinstance(cluster.pods, Unknown):
         return
-    for pod in cluster.pods:
+    for pod in members(cluster.pods):
         if pod.node and concerns_gpus(pod) and in_trouble(pod):
             for container in pod.containers:
                 if container.state.startswith("waiting") and not container.restarts:
