@@ -17,7 +17,7 @@ import yaml
 from gpuready.model.facts.agent import AgentReport
 from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.facts.compute import ComputeReport
-from gpuready.model.facts.host import HostReport
+from gpuready.model.facts.host import HostFacts, HostReport
 from gpuready.model.facts.said import Said
 from gpuready.model.journal import Inventory
 from gpuready.model.spec import Setup
@@ -31,6 +31,7 @@ KINDS: dict[str, Any] = {
     "chosen": tuple[str, ...],
     "probes": Mapping[str, ComputeReport | Unknown],
     "agents": Mapping[str, AgentReport | Unknown],
+    "hosts": Mapping[str, HostFacts | Unknown],
     "nonce": str,
     "said": Said,
 }

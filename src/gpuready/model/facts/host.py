@@ -1,4 +1,4 @@
-"""What a look at one node finds: PCI devices, driver, device nodes. Written by `gpuready probe look`."""
+"""What is found on one node: by a look before anything is installed (`gpuready probe look`), or for the doctor."""
 
 from __future__ import annotations
 
@@ -38,3 +38,51 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kernel: str | Unknown = Unknown("not read")
     replayed: bool = False  # the driver library says that it replays a capture
     nonce: str = ""
+
+
+class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What one container runtime would read at its next start, drop-ins merged in; not what the running one has read."""
+
+    runtime: str  # containerd | cri-o | docker
+    path: str  # the file it begins with: /etc/containerd/config.toml
+    files: tuple[str, ...] = ()  # that file and what it imports, in the order in which they count
+    handlers: tuple[str, ...] = ()  # names that a RuntimeClass may give: runc, nvidia
+    default_handler: str = ""
+    cdi: bool | None = None  # switched on or off by these files; None: they say nothing
+    missing_binaries: tuple[str, ...] = ()  # "nvidia: /usr/bin/nvidia-container-runtime" that is not there
+    problem: str = ""  # why it cannot be read as such a file: "line 12: invalid initial character"
+
+
+class CdiSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One file below /etc/cdi or /var/run/cdi."""
+
+    path: str
+    kind: str = ""  # nvidia.com/gpu
+    devices: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # host paths that it names and that are not there
+    problem: str = ""
+
+
+class HostFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The state of one node, for the doctor. From the agent's page /host, or from a pod of `doctor --host-facts`.
+
+    Each field is a value or Unknown with the reason: what a reader could not see is never taken for absent.
+    """
+
+    node: str
+    as_of: str  # the node's own clock, RFC 3339, UTC
+    asked_at: str = ""  # the asker's clock when it got the answer; empty: not compared
+    kernel: str | Unknown = Unknown("not read")
+    gpus: tuple[PciGpu, ...] | Unknown = Unknown("not read")
+    kernel_driver_version: str | Unknown | None = Unknown("not read")
+    driver_files: tuple[DriverFiles, ...] | Unknown = Unknown("not read")
+    device_nodes: tuple[str, ...] | Unknown = Unknown("not read")
+    modules: tuple[str, ...] | Unknown = Unknown("not read")  # loaded ones that matter: nvidia*, nouveau, gdrdrv
+    module_built: bool | Unknown = Unknown("not read")  # a module nvidia.ko lies there for the running kernel
+    headers: bool | Unknown = Unknown("not read")  # /lib/modules/KERNEL/build leads to a folder that has a Makefile
+    secure_boot: bool | Unknown | None = Unknown("not read")  # None: the machine has no UEFI
+    cgroup: int | Unknown = Unknown("not read")  # 1 or 2
+    runtimes: tuple[RuntimeConfig, ...] | Unknown = Unknown("not read")
+    cdi_specs: tuple[CdiSpec, ...] | Unknown = Unknown("not read")
+    plugin_sockets: tuple[str, ...] | Unknown = Unknown("not read")  # below device-plugins, without kubelet.sock
+    replayed: bool = False
