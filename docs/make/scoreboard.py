@@ -1,4 +1,4 @@
-"""How often the doctor names the right cause, over all cases that are texts; writes docs/scoreboard.md.
+"""How often the doctor names the right cause: over all cases that are texts, and over fresh ones. Writes docs/scoreboard.md.
 
 usage: python docs/make/scoreboard.py [--print]
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -17,6 +19,7 @@ from gpuready.engine.pasted import facts_of
 from tests.contracts.cases import Case, all_cases
 
 PAGE = Path(__file__).resolve().parents[1] / "scoreboard.md"
+FRESH = Path(__file__).with_name("fresh.yaml")
 MADE = "<!-- made by docs/make/scoreboard.py -->\n"
 OUTCOMES = ("top-1", "top-3", "later", "wrong cause", "undetermined", "false positive", "rightly silent")
 
@@ -28,8 +31,13 @@ class Scored(NamedTuple):
 
 
 def score(case: Case) -> Scored:
-    named = tuple(dict.fromkeys(c.found.rule for c in diagnose(facts_of(case.text)).causes))
+    named = causes(case.text)
     return Scored(case, _outcome(case, named), named)
+
+
+def causes(text: str) -> tuple[str, ...]:
+    """The rules that the doctor names, the first first."""
+    return tuple(dict.fromkeys(c.found.rule for c in diagnose(facts_of(text)).causes))
 
 
 def _outcome(case: Case, named: tuple[str, ...]) -> str:
@@ -51,8 +59,32 @@ def page() -> str:
         f"{MADE}# Scoreboard\n\nThe whole doctor over every text of the cases: {len(scored)} texts, "
         f"{sum(1 for s in scored if s.case.at)} with a fault.\nA text with a fault counts by the rank of its cause; "
         f"a text that is near a fault and has none must not name it.\n\n| outcome | texts |\n|---|---|\n{rows}\n"
-        f"\n## Not first\n\n{told or 'none'}\n"
+        f"\n## Not first\n\n{told or 'none'}\n{fresh()}"
     )
+
+
+def fresh() -> str:
+    """The texts that were written after the rules; a healthy one must name nothing at all."""
+    rows = []
+    for text in yaml.safe_load(FRESH.read_text())["texts"]:
+        rows.append(f"| {text['about']} | {', '.join(causes(text['text'])) or 'nothing'} | {_fresh_outcome(text)} |")
+    right = sum(1 for row in rows if row.endswith(("| top-1 |", "| rightly silent |")))
+    return (
+        f"\n## Fresh texts\n\nWritten after the rules were done, in the words of other components and releases: "
+        f"{right} of {len(rows)} right.\n\n| text | named, the first first | outcome |\n|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+def _fresh_outcome(text: dict[str, Any]) -> str:
+    named, wanted = causes(text["text"]), text["cause"]
+    if not wanted:
+        return "false positive" if named else "rightly silent"
+    ranks = [named.index(cause) for cause in wanted if cause in named]
+    if not ranks:
+        return "wrong cause" if named else "undetermined"
+    return "top-1" if min(ranks) == 0 else "top-3" if min(ranks) < 3 else "later"
 
 
 def main() -> None:
