@@ -1,4 +1,4 @@
-"""How often the doctor names the right cause: over all cases that are texts, and over fresh ones. Writes docs/scoreboard.md.
+"""How often the doctor names the right cause, over the texts of the cases and fresh ones. Writes docs/scoreboard.md.
 
 usage: python docs/make/scoreboard.py [--print]
 """
