@@ -20,6 +20,7 @@ from gpuready.node.config import Config
 from gpuready.node.devices import advertised
 from gpuready.node.gpus import GpuEvent
 from gpuready.node.health import after_xid, policy
+from gpuready.node.host import agent_facts
 from gpuready.node.http import Answer, HttpServer, Page, address
 from gpuready.node.injection import Injection
 from gpuready.node.judge import View, blinded, judged
@@ -188,8 +189,15 @@ class Agent:
             own=self._own,
             clock=time.monotonic,
             utc=timestamp,
+            host=lambda: agent_facts(self.config, self.view, timestamp()),
         )
-        made = {"/metrics": pages.metrics, "/health": pages.health, "/ready": pages.ready, "/gpus": pages.gpus}
+        made = {
+            "/metrics": pages.metrics,
+            "/health": pages.health,
+            "/ready": pages.ready,
+            "/gpus": pages.gpus,
+            "/host": pages.host,
+        }
         try:
             return await HttpServer({path: bound(page, sources) for path, page in made.items()}).start(host, port)
         except OSError as error:

@@ -1,12 +1,15 @@
-"""What the agent serves over HTTP: /metrics, /health, /ready, /gpus."""
+"""What the agent serves over HTTP: /metrics, /health, /ready, /gpus, /host."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from gpuready.model.facts.agent import AgentReport, Gpu, Holder
+from gpuready.model.facts.host import HostFacts
+from gpuready.model.scrub import scrub
 from gpuready.model.unknown import Unknown
 from gpuready.node.exposition import CONTENT_TYPE, render
 from gpuready.node.gpus import Sample, busid_for_sysfs
@@ -29,6 +32,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     own: Callable[[], Own]
     clock: Callable[[], float]  # monotonic
     utc: Callable[[], str]
+    host: Callable[[], HostFacts]  # reads files
 
 
 async def metrics(sources: Sources) -> Answer:
@@ -63,6 +67,12 @@ async def ready(sources: Sources) -> Answer:
 
 async def gpus(sources: Sources) -> Answer:
     return Answer(kind=JSON_TYPE, body=msgspec.json.encode(report(sources, await sources.holders())).decode())
+
+
+async def host(sources: Sources) -> Answer:
+    """The state of the node as far as the agent can see it; see doctor. Read when it is asked for, beside the loop."""
+    facts = await asyncio.to_thread(sources.host)
+    return Answer(kind=JSON_TYPE, body=msgspec.json.encode(scrub(msgspec.to_builtins(facts))).decode())
 
 
 def report(sources: Sources, holders: Holders | Unknown) -> AgentReport:

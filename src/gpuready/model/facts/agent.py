@@ -38,3 +38,4 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     registered: bool  # with the kubelet
     gpus: tuple[Gpu, ...] | Unknown
     replayed: bool = False
+    simulated: bool | msgspec.UnsetType = msgspec.UNSET  # then replayed is true as well (gpuready demo)

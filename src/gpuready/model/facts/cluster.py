@@ -57,6 +57,41 @@ class ContainerUse(Frozen, frozen=True, kw_only=True):
     restarts: int = 0
 
 
+class Requirement(Frozen, frozen=True, kw_only=True):
+    """What is asked of one label of a node."""
+
+    key: str  # of a label, or metadata.name
+    operator: str = "In"  # In | NotIn | Exists | DoesNotExist | Gt | Lt
+    values: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        match self.operator:
+            case "In" if len(self.values) == 1:
+                return f"{self.key}={self.values[0]}"
+            case "Exists":
+                return self.key
+            case "DoesNotExist":
+                return f"!{self.key}"
+        return f"{self.key} {self.operator} ({', '.join(self.values)})"
+
+
+class PodToleration(Frozen, frozen=True, kw_only=True):
+    """As a pod states it; an empty key or effect stands for all."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+class Placement(Frozen, frozen=True, kw_only=True):
+    """What a pod asks of the node that it runs on. model/placement.py answers."""
+
+    selector: Mapping[str, str] = {}
+    terms: tuple[tuple[Requirement, ...], ...] = ()  # required node affinity: all of one of them
+    tolerations: tuple[PodToleration, ...] = ()
+
+
 class Pod(Frozen, frozen=True, kw_only=True):
     namespace: str
     name: str
@@ -75,6 +110,8 @@ class Pod(Frozen, frozen=True, kw_only=True):
     message: str = ""  # of the phase: "Pod was rejected: Allocate failed ..."
     unscheduled: str = ""  # the scheduler's words while no node is found
     restart_policy: str = "Always"
+    placement: Placement | None = None  # told only while no node is found
+    finalizers: tuple[str, ...] = ()  # told only while it is being deleted
 
     @property
     def key(self) -> str:
@@ -92,10 +129,21 @@ class DaemonSet(Frozen, frozen=True, kw_only=True):
     selects: tuple[str, ...] = ()  # label keys by which it chooses nodes (nodeSelector, required affinity), sorted
     desired: int = 0
     ready: int = 0
+    current: int = 0  # nodes that should have a pod of it and have one
+    misscheduled: int = 0  # nodes that have one and should not
+    runtime_class: str = ""
+    placement: Placement = Placement()
 
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+class Condition(Frozen, frozen=True, kw_only=True):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
 
 
 class StackObject(Frozen, frozen=True, kw_only=True):
@@ -105,6 +153,14 @@ class StackObject(Frozen, frozen=True, kw_only=True):
     name: str
     detail: str = ""  # "state ready", "pool gpu-1"
     node: str = ""  # ResourceSlice: the node whose devices it offers
+    state: str = ""  # ready | notReady | ignored | disabled
+    conditions: tuple[Condition, ...] = ()
+    fields: tuple[str, ...] = ()  # of its spec, sorted
+    version: str = ""  # of the chart that made it, by its labels: v25.3.4
+
+    @property
+    def at(self) -> str:
+        return f"{self.kind.lower()}/{self.name}"
 
 
 class Permission(Frozen, frozen=True, kw_only=True):
@@ -171,6 +227,43 @@ class Event(Frozen, frozen=True, kw_only=True):
     count: int = 1
 
 
+class RuntimeClass(Frozen, frozen=True, kw_only=True):
+    name: str
+    handler: str
+
+
+class Crd(Frozen, frozen=True, kw_only=True):
+    """A CustomResourceDefinition of the GPU stack."""
+
+    name: str  # clusterpolicies.nvidia.com
+    served: tuple[str, ...] = ()  # versions
+    stored: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()  # of the spec, as the newest served version's schema knows them, sorted
+    prunes: bool = True  # fields that the schema does not know are dropped
+    terminating: bool = False
+    conditions: tuple[Condition, ...] = ()
+
+
+class Quota(Frozen, frozen=True, kw_only=True):
+    """A ResourceQuota that bounds something of nvidia.com/."""
+
+    namespace: str
+    name: str
+    hard: Mapping[str, int] = {}  # requests.nvidia.com/gpu -> 4
+    used: Mapping[str, int] = {}
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class NodeFeature(Frozen, frozen=True, kw_only=True):
+    """What NFD's worker saw on a node."""
+
+    node: str
+    nvidia: bool  # a PCI device of vendor 10de
+
+
 NOT_READ = Unknown("not read: only doctor and collect ask for it")
 
 
@@ -186,3 +279,8 @@ class ClusterFacts(Frozen, frozen=True, kw_only=True):
     webhooks: tuple[Webhook, ...] | Unknown = ()
     events: tuple[Event, ...] | Unknown = NOT_READ
     dra: tuple[StackObject, ...] | Unknown = ()  # DeviceClasses and ResourceSlices of driver gpu.nvidia.com
+    runtime_classes: tuple[RuntimeClass, ...] | Unknown = NOT_READ
+    crds: tuple[Crd, ...] | Unknown = NOT_READ
+    quotas: tuple[Quota, ...] | Unknown = NOT_READ
+    namespaces: tuple[Namespace, ...] | Unknown = NOT_READ  # of their labels only those of Pod Security
+    features: tuple[NodeFeature, ...] | Unknown = NOT_READ  # empty also where NFD is not there

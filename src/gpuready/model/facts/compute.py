@@ -21,3 +21,4 @@ class ComputeReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     gpus: tuple[GpuRun, ...] = ()
     error: str = ""  # why nothing could be run at all
     replayed: bool = False
+    simulated: bool | msgspec.UnsetType = msgspec.UNSET  # then replayed is true as well (gpuready demo)

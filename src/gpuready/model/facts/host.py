@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from gpuready.model.unknown import Unknown
@@ -37,11 +39,12 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     device_nodes: tuple[str, ...] | Unknown = ()  # names beneath /dev that begin with nvidia
     kernel: str | Unknown = Unknown("not read")
     replayed: bool = False  # the driver library says that it replays a capture
+    simulated: bool | msgspec.UnsetType = msgspec.UNSET  # then replayed is true as well (gpuready demo)
     nonce: str = ""
 
 
 class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one container runtime would read at its next start, drop-ins merged in; not what the running one has read."""
+    """What one container runtime would read at its next start, drop-ins merged in; not what the running one has."""
 
     runtime: str  # containerd | cri-o | docker
     path: str  # the file it begins with: /etc/containerd/config.toml
@@ -49,8 +52,13 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     handlers: tuple[str, ...] = ()  # names that a RuntimeClass may give: runc, nvidia
     default_handler: str = ""
     cdi: bool | None = None  # switched on or off by these files; None: they say nothing
-    missing_binaries: tuple[str, ...] = ()  # "nvidia: /usr/bin/nvidia-container-runtime" that is not there
-    problem: str = ""  # why it cannot be read as such a file: "line 12: invalid initial character"
+    binaries: Mapping[str, str] = {}  # handler -> the program that it runs, where the files name one
+    missing_binaries: tuple[str, ...] = ()  # handlers whose program is named by its path and is not there
+    hidden_binaries: tuple[str, ...] = ()  # handlers whose program lies where the reader cannot see
+    replaced: tuple[str, ...] = ()  # handlers lost before containerd 2.0: a later CRI section replaces an earlier one
+    misplaced: tuple[str, ...] = ()  # handlers in a section that a file of its version does not have: nobody reads them
+    unread: tuple[str, ...] = ()  # files that belong to it and could not be seen by the reader
+    problem: str = ""  # why the runtime would not start with it: "Invalid statement (at line 12, column 1)"
 
 
 class CdiSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -60,6 +68,7 @@ class CdiSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kind: str = ""  # nvidia.com/gpu
     devices: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()  # host paths that it names and that are not there
+    hidden: tuple[str, ...] = ()  # host paths that it names and that the reader cannot see
     problem: str = ""
 
 
@@ -77,12 +86,14 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kernel_driver_version: str | Unknown | None = Unknown("not read")
     driver_files: tuple[DriverFiles, ...] | Unknown = Unknown("not read")
     device_nodes: tuple[str, ...] | Unknown = Unknown("not read")
-    modules: tuple[str, ...] | Unknown = Unknown("not read")  # loaded ones that matter: nvidia*, nouveau, gdrdrv
+    modules: tuple[str, ...] | Unknown = Unknown("not read")  # loaded ones that matter: nvidia*, nouveau, nova_core
     module_built: bool | Unknown = Unknown("not read")  # a module nvidia.ko lies there for the running kernel
     headers: bool | Unknown = Unknown("not read")  # /lib/modules/KERNEL/build leads to a folder that has a Makefile
     secure_boot: bool | Unknown | None = Unknown("not read")  # None: the machine has no UEFI
     cgroup: int | Unknown = Unknown("not read")  # 1 or 2
+    toolkit: str | Unknown | None = Unknown("not read")  # version of libnvidia-container; None: it is nowhere
     runtimes: tuple[RuntimeConfig, ...] | Unknown = Unknown("not read")
     cdi_specs: tuple[CdiSpec, ...] | Unknown = Unknown("not read")
+    cdi_folders: tuple[str, ...] = ()  # those that were looked into: a file in another one may be missing in cdi_specs
     plugin_sockets: tuple[str, ...] | Unknown = Unknown("not read")  # below device-plugins, without kubelet.sock
     replayed: bool = False
