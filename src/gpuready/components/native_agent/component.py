@@ -50,17 +50,19 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 def render(setup: Setup, layouts: list[Layout], minor: tuple[int, int]) -> list[Json]:
     """Every object of the component in the order in which it is applied. `minor`: the API server's version (1, 34)."""
-    objects = [_service_account(), _cluster_role(), _cluster_role_binding(), _priority_class()]
+    objects = [_service_account(), _cluster_role(), _cluster_role_binding(), priority_class()]
     if minor >= (1, 30):
         objects += [_policy(), _policy_binding()]
     node_writes = minor >= (1, 30)
     return objects + [_daemonset(setup, layout, node_writes) for layout in sorted(layouts)]
 
 
+PRIVILEGED = {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")}
+
+
 def namespace(run: str = "") -> Json:
     """Our namespace. The agent is privileged, so Pod Security must allow it; the annotation tells that we made it."""
-    levels = {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")}
-    meta: Json = {"name": NAMESPACE, "labels": {**MANAGED_BY, **levels}}
+    meta: Json = {"name": NAMESPACE, "labels": {**MANAGED_BY, **PRIVILEGED}}
     if run:
         meta["annotations"] = {CREATED: run}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
@@ -74,7 +76,7 @@ def _service_account() -> Json:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _meta(AGENT, namespaced=True)}
 
 
-def _priority_class() -> Json:
+def priority_class() -> Json:
     """For the compute probe: preempts nobody, yields to everybody; below -10 no autoscaler adds nodes for it."""
     return {
         "apiVersion": "scheduling.k8s.io/v1",

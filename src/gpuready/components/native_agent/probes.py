@@ -14,6 +14,7 @@ from gpuready.components.native_agent.component import (
     tolerations,
 )
 from gpuready.model.names import MANAGED_BY, NAMESPACE, RESOURCE
+from gpuready.model.plan import RuntimeEntry
 from gpuready.model.spec import Setup
 
 Json = dict[str, Any]
@@ -48,8 +49,39 @@ def look_pod(setup: Setup, node: str, driver_container: bool = False) -> Json:
     return _pod(setup, "look", node, container, volumes, seconds=120)
 
 
-def compute_pod(setup: Setup, node: str, gpus: int, nonce: str) -> Json:
-    """An ordinary unprivileged pod that gets `gpus` GPUs through scheduler, kubelet and device plugin."""
+# Which of the runtimes' folders below /etc there are is not known before, and a pod that names one which is not there
+# would make it or never start: so /etc is mounted, and read by nobody.
+HOST_PATHS = ("/etc", "/usr", "/lib", "/sys", "/proc/driver", "/dev", f"{KUBELET}/device-plugins")
+
+
+def host_pod(setup: Setup, node: str, cdi: bool = False, driver_container: bool = False) -> Json:
+    """Reads the state of a node for the doctor, without a token and without a capability, wherever taints keep others
+    away. As nobody of group root: kubespray writes containerd's configuration with mode 0640, and the kubelet keeps its
+    plugins' sockets in a folder of mode 0750. What it prints are names, versions and paths, redacted in the pod.
+
+    `cdi`, `driver_container`: a part of a GPU stack, or a driver's pod, runs on the node, so that its folder is there.
+    """
+    paths = [*HOST_PATHS, *([CDI_DIR] if cdi else []), *([DRIVER_CONTAINER_ROOT] if driver_container else [])]
+    volumes = [
+        {"name": _slug(p), "hostPath": {"path": p, "type": "DirectoryOrCreate" if p == CDI_DIR else "Directory"}}
+        for p in paths
+    ]
+    container = {
+        "args": ["probe", "host", "--host-prefix=/host", f"--node={node}", *(f"--seen={p}" for p in paths)],
+        "securityContext": {**AS_NOBODY, "runAsGroup": 0},
+        "resources": {"limits": {"memory": "256Mi"}},
+        "volumeMounts": [{"name": _slug(p), "mountPath": f"/host{p}", "readOnly": True} for p in paths],
+    }
+    pod = _pod(setup, "host", node, container, volumes, seconds=120)
+    pod["spec"]["tolerations"] = [{"operator": "Exists"}]
+    return pod
+
+
+def compute_pod(setup: Setup, node: str, gpus: int, nonce: str, runtime_class: str = "") -> Json:
+    """An ordinary unprivileged pod that gets `gpus` GPUs through scheduler, kubelet and device plugin.
+
+    `runtime_class`: of a stack whose runtime brings the driver's libraries.
+    """
     container = {
         "args": ["probe", "cuda", f"--nonce={nonce}", f"--node={node}", f"--expect={gpus}"],
         "securityContext": AS_NOBODY,
@@ -57,6 +89,10 @@ def compute_pod(setup: Setup, node: str, gpus: int, nonce: str) -> Json:
     }
     pod = _pod(setup, "compute", node, container, [], seconds=180)
     pod["spec"]["priorityClassName"] = PROBE_PRIORITY
+    if runtime_class:
+        pod["spec"]["runtimeClassName"] = runtime_class
+        # NVIDIA's runtime gives a container that which its environment asks for, and ours is no CUDA image
+        pod["spec"]["containers"][0]["env"] = [{"name": "NVIDIA_DRIVER_CAPABILITIES", "value": "compute,utility"}]
     return pod
 
 
@@ -77,6 +113,37 @@ def clean_pod(setup: Setup, node: str) -> Json:
         "volumeMounts": mounts,
     }
     return _pod(setup, "clean", node, container, volumes, seconds=120)
+
+
+CONFIG_FOLDERS = {"containerd": "/etc/containerd", "cri-o": "/etc/crio", "docker": "/etc/docker"}
+
+
+def runtime_pod(setup: Setup, action: RuntimeEntry) -> Json:
+    """Changes the files of the node's container runtime and has them read (node/runtime_entry.py).
+
+    Of the node it gets the folder of those files, and its process ids: the runtime is found, asked and signalled as a
+    process. Not privileged: it may signal (KILL), look through /proc/PID/root (SYS_PTRACE), run the runtime's own
+    program there (SYS_CHROOT) and write files of root whatever their mode (DAC_OVERRIDE). AppArmor's profile for
+    containers forbids signals to what it does not confine, SELinux's to write below /etc.
+    """
+    folder = CONFIG_FOLDERS[action.runtime.partition(":")[0]]
+    volume = {"name": "config", "hostPath": {"path": folder, "type": "DirectoryOrCreate"}}
+    rights = ["DAC_OVERRIDE", "KILL", "SYS_CHROOT", "SYS_PTRACE"]
+    unconfined = {"appArmorProfile": {"type": "Unconfined"}, "seLinuxOptions": {"type": "spc_t"}}
+    args = [f"--node={action.node}", f"--runtime={action.runtime}", f"--handler={action.handler}"]
+    container = {
+        "args": ["probe", "runtime", "--host-prefix=/host", *args, *(f"--binary={b}" for b in action.binaries)],
+        "securityContext": {
+            **LOCKED_DOWN,
+            **unconfined,
+            "runAsUser": 0,
+            "capabilities": {"drop": ["ALL"], "add": rights},
+        },
+        "volumeMounts": [{"name": "config", "mountPath": f"/host{folder}"}],
+    }
+    pod = _pod(setup, "runtime", action.node, container, [volume], seconds=180)
+    pod["spec"]["hostPID"] = True
+    return pod
 
 
 def _slug(path: str) -> str:
