@@ -9,12 +9,16 @@ from collectors_double import BY_FIELD, Answers, fact, items
 
 from gpuready.engine.gather import collect
 from gpuready.model.facts.cluster import (
+    Condition,
     ContainerUse,
     DaemonSet,
     Event,
     Namespace,
     Node,
+    Placement,
     Pod,
+    PodToleration,
+    Requirement,
     StackObject,
     Taint,
 )
@@ -217,7 +221,10 @@ TRAIN_0 = Pod(
 def test_a_pod_is_read_narrowly() -> None:
     waiting = {"metadata": {"name": "p", "namespace": "d", "uid": "u2"}, "spec": {"containers": [{"name": "c"}]}}
     pods = fact("pods", {"/api/v1/pods": [items(POD), items(waiting)]})
-    assert pods == (TRAIN_0, Pod(namespace="d", name="p", uid="u2", containers=(ContainerUse(name="c"),)))
+    assert pods == (
+        TRAIN_0,
+        Pod(namespace="d", name="p", uid="u2", containers=(ContainerUse(name="c"),), placement=Placement()),
+    )
 
 
 def test_no_value_of_the_environment_is_kept_but_the_devices() -> None:
@@ -255,6 +262,8 @@ def test_a_daemonset_tells_what_it_serves_and_by_what_it_chooses_nodes() -> None
                     "containers": [{"image": "plugin:1", "args": ["--resource=nvidia.com/gpu"]}],
                     "volumes": [{"hostPath": {"path": "/var/lib/kubelet/device-plugins"}}],
                     "nodeSelector": {"pool": "gpu"},
+                    "runtimeClassName": "nvidia",
+                    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
                     "affinity": {
                         "nodeAffinity": {
                             "requiredDuringSchedulingIgnoredDuringExecution": {
@@ -268,7 +277,7 @@ def test_a_daemonset_tells_what_it_serves_and_by_what_it_chooses_nodes() -> None
                 }
             }
         },
-        "status": {"desiredNumberScheduled": 2, "numberReady": 1},
+        "status": {"desiredNumberScheduled": 2, "currentNumberScheduled": 1, "numberReady": 1, "numberMisscheduled": 1},
     }
     assert fact("daemonsets", {"/apis/apps/v1/daemonsets": items(daemonset)}) == (
         DaemonSet(
@@ -282,6 +291,17 @@ def test_a_daemonset_tells_what_it_serves_and_by_what_it_chooses_nodes() -> None
             selects=("nvidia.com/gpu.present", "pool"),
             desired=2,
             ready=1,
+            current=1,
+            misscheduled=1,
+            runtime_class="nvidia",
+            placement=Placement(
+                selector={"pool": "gpu"},
+                terms=(
+                    (Requirement(key="nvidia.com/gpu.present", operator="Exists"),),
+                    (Requirement(key="metadata.name", operator="In", values=("a",)),),
+                ),
+                tolerations=(PodToleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"),),
+            ),
         ),
     )
 
@@ -301,13 +321,28 @@ def test_each_kind_of_the_operator_is_listed_in_the_version_that_serves_it() -> 
             "/apis/nvidia.com/v1": resources("clusterpolicies", "clusterpolicies/status"),
             "/apis/nvidia.com/v1alpha1": resources("nvidiadrivers"),
             "/apis/nvidia.com/v1/clusterpolicies": items(
-                {"metadata": {"name": "cluster-policy"}, "spec": {"driver": {}}, "status": {"state": "ready"}}
+                {
+                    "metadata": {"name": "cluster-policy", "labels": {"helm.sh/chart": "gpu-operator-v25.3.4"}},
+                    "spec": {"toolkit": {"enabled": True}, "driver": {}},
+                    "status": {
+                        "state": "notReady",
+                        "conditions": [{"type": "Ready", "status": "False", "reason": "OperandNotReady", "x": 1}],
+                    },
+                }
             ),
             "/apis/nvidia.com/v1alpha1/nvidiadrivers": items({"metadata": {"name": "default"}}),
         }
     )
     assert collect(answers, BY_FIELD["stacks"]) == (
-        StackObject(kind="ClusterPolicy", name="cluster-policy", detail="state ready"),
+        StackObject(
+            kind="ClusterPolicy",
+            name="cluster-policy",
+            detail="state notReady",
+            state="notReady",
+            conditions=(Condition(type="Ready", status="False", reason="OperandNotReady"),),
+            fields=("driver", "toolkit"),
+            version="v25.3.4",
+        ),
         StackObject(kind="NVIDIADriver", name="default"),
     )
     assert ("/apis/nvidia.com/v1/clusterpolicies", {"limit": "500"}) in answers.asked

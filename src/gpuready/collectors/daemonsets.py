@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from gpuready.collectors._placement import Affinity, placement
 from gpuready.collectors._wire import LIST, Meta, Volume, Wire, mounts_device_plugin_dir
 from gpuready.model.collector import Ask, Collector, Pages
-from gpuready.model.facts.cluster import DaemonSet
+from gpuready.model.facts.cluster import DaemonSet, Placement, PodToleration
 
 
 class Container(Wire, frozen=True):
@@ -17,32 +18,14 @@ class Container(Wire, frozen=True):
     args: tuple[str, ...] = ()
 
 
-class Expression(Wire, frozen=True):
-    key: str
-
-
-class NodeTerm(Wire, frozen=True):
-    match_expressions: tuple[Expression, ...] = ()
-
-
-class NodeTerms(Wire, frozen=True):
-    node_selector_terms: tuple[NodeTerm, ...] = ()
-
-
-class NodeAffinity(Wire, frozen=True):
-    required: NodeTerms = msgspec.field(name="requiredDuringSchedulingIgnoredDuringExecution", default=NodeTerms())
-
-
-class Affinity(Wire, frozen=True):
-    node_affinity: NodeAffinity | None = None
-
-
 class PodSpec(Wire, frozen=True):
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
     volumes: tuple[Volume, ...] = ()
     node_selector: Mapping[str, str] = {}
     affinity: Affinity | None = None
+    tolerations: tuple[PodToleration, ...] = ()
+    runtime_class_name: str | None = None
 
 
 class Template(Wire, frozen=True):
@@ -55,6 +38,8 @@ class Spec(Wire, frozen=True):
 
 class Status(Wire, frozen=True):
     desired_number_scheduled: int = 0
+    current_number_scheduled: int = 0
+    number_misscheduled: int = 0
     number_ready: int = 0
 
 
@@ -74,6 +59,7 @@ def parse(pages: Pages) -> tuple[DaemonSet, ...]:
 def _daemonset(item: WireDaemonSet) -> DaemonSet:
     pod = item.spec.template.spec
     containers = (*pod.init_containers, *pod.containers)
+    where = placement(pod.node_selector, pod.affinity, pod.tolerations)
     return DaemonSet(
         namespace=item.metadata.namespace,
         name=item.metadata.name,
@@ -82,16 +68,19 @@ def _daemonset(item: WireDaemonSet) -> DaemonSet:
         labels=item.metadata.labels,
         device_plugin_dir=mounts_device_plugin_dir(pod.volumes),
         args=tuple(word for c in containers for word in (*c.command, *c.args)),
-        selects=_selects(pod),
+        selects=_selects(where),
         desired=item.status.desired_number_scheduled,
         ready=item.status.number_ready,
+        current=item.status.current_number_scheduled,
+        misscheduled=item.status.number_misscheduled,
+        runtime_class=pod.runtime_class_name or "",
+        placement=where,
     )
 
 
-def _selects(pod: PodSpec) -> tuple[str, ...]:
-    affinity = pod.affinity.node_affinity if pod.affinity else None
-    terms = affinity.required.node_selector_terms if affinity else ()
-    return tuple(sorted({*pod.node_selector, *(e.key for term in terms for e in term.match_expressions)}))
+def _selects(where: Placement) -> tuple[str, ...]:
+    labels = (r.key for term in where.terms for r in term if r.key != "metadata.name")
+    return tuple(sorted({*where.selector, *labels}))
 
 
 COLLECTOR = Collector(gives="daemonsets", asks=(Ask(path="/apis/apps/v1/daemonsets"),), parse=parse)

@@ -44,8 +44,12 @@ def parse(pages: Pages) -> Namespace | None:
         labels=item.metadata.labels,
         annotations=item.metadata.annotations,
         managers=managers(item.metadata.managed_fields),
-        blocked=tuple(c.message for c in item.status.conditions if c.status == "True" and c.message),
+        blocked=blocked(item),
     )
+
+
+def blocked(item: WireNamespace) -> tuple[str, ...]:
+    return tuple(c.message for c in item.status.conditions if c.status == "True" and c.message)
 
 
 COLLECTOR = Collector(

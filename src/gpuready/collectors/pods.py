@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from gpuready.collectors._placement import Affinity, placement
 from gpuready.collectors._wire import LIST, Volume, Wire, mounts_device_plugin_dir, whole_numbers
 from gpuready.model.collector import Ask, Collector, Pages
-from gpuready.model.facts.cluster import ContainerUse, Pod
+from gpuready.model.facts.cluster import ContainerUse, Placement, Pod, PodToleration
 
 LONGEST = 4000  # characters of a message; the kubelet keeps as many of a termination log
 VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
@@ -29,6 +30,7 @@ class PodMeta(Wire, frozen=True):
     labels: Mapping[str, str] = {}
     owner_references: tuple[Owner, ...] = ()
     deletion_timestamp: str | None = None
+    finalizers: tuple[str, ...] = ()
 
 
 class Env(Wire, frozen=True):
@@ -60,6 +62,9 @@ class PodSpec(Wire, frozen=True):
     init_containers: tuple[Container, ...] = ()
     resource_claims: tuple[Claim, ...] = ()
     restart_policy: str = "Always"
+    node_selector: Mapping[str, str] = {}
+    affinity: msgspec.Raw = msgspec.Raw(b"null")  # decoded for pods that wait only: most of a cluster's do not
+    tolerations: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Waiting(Wire, frozen=True):
@@ -115,6 +120,8 @@ class WirePod(Wire, frozen=True):
 
 DECODER = msgspec.json.Decoder(LIST[WirePod])
 TEXT = msgspec.json.Decoder(str)
+AFFINITY = msgspec.json.Decoder(Affinity | None)
+TOLERATIONS = msgspec.json.Decoder(tuple[PodToleration, ...] | None)
 NO_STATUS = ContainerStatus(name="")
 
 
@@ -145,7 +152,13 @@ def _pod(item: WirePod) -> Pod:
         message=status.message[:LONGEST],
         unscheduled=_unscheduled(status.conditions)[:LONGEST],
         restart_policy=spec.restart_policy,
+        placement=None if spec.node_name else _placement(spec),
+        finalizers=meta.finalizers if meta.deletion_timestamp else (),
     )
+
+
+def _placement(spec: PodSpec) -> Placement:
+    return placement(spec.node_selector, AFFINITY.decode(spec.affinity), TOLERATIONS.decode(spec.tolerations) or ())
 
 
 def _unscheduled(conditions: Iterable[Condition]) -> str:
