@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from gpuready.engine import catalog
 from gpuready.engine.judge import judge_rule
 from gpuready.model.rule import Finding, Rule
 from gpuready.texts.paste import read
 
-from .facts import BadFacts, build, merge_facts
+from .facts import BadFacts, build, load_yaml, merge_facts
 
 
 class RawFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,6 +25,7 @@ class RawFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     next: str = ""
     nodes: tuple[str, ...] = ()
     pods: tuple[str, ...] = ()
+    weight: float = 0.0
 
 
 class RawCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,10 +66,10 @@ class Case(msgspec.Struct, frozen=True):
 @cache
 def cases_of(rule: Rule) -> tuple[Case, ...]:
     name = f"{rule.id.replace('-', '_')}.cases.yaml"
-    path = files(f"gpuready.rules.{rule.layer}").joinpath(name)
+    path = Path(str(files(f"gpuready.rules.{rule.layer}"))) / name
     if not path.is_file():
         raise BadFacts(f"rule {rule.id} has no cases: {name} is not there")
-    raw = msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), RawFile)
+    raw = msgspec.convert(load_yaml(path), RawFile)
     return tuple(_case(rule, raw.base, case) for case in raw.cases)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -35,7 +36,16 @@ KINDS: dict[str, Any] = {
     "nonce": str,
     "said": Said,
 }
-DEFAULTS = yaml.safe_load((Path(__file__).parent / "defaults.yaml").read_text())
+
+
+@cache
+def load_yaml(path: Path) -> Any:
+    """Once a file, by the loader in C: the one in Python takes ten times as long."""
+    return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+
+
+DEFAULTS = load_yaml(Path(__file__).parent / "defaults.yaml")
+hints_of = cache(get_type_hints)  # it evaluates every annotation anew at each call
 
 
 class BadFacts(Exception):
@@ -45,8 +55,16 @@ class BadFacts(Exception):
 def build(raw: Mapping[str, Any]) -> dict[str, Any]:
     """All fact families; those that `raw` leaves out are the healthy ones of defaults.yaml."""
     _known_names("fact", raw, KINDS, "")
-    merged = merge_facts(DEFAULTS["facts"], raw)
-    return {name: convert(Union[kind, Unknown], merged[name], name) for name, kind in KINDS.items()}  # noqa: UP007
+    return {n: _family(n, _merge(DEFAULTS["facts"][n], raw[n])) if n in raw else _healthy(n) for n in KINDS}
+
+
+def _family(name: str, raw: Any) -> Any:
+    return convert(Union[KINDS[name], Unknown], raw, name)  # noqa: UP007
+
+
+@cache
+def _healthy(name: str) -> Any:
+    return _family(name, DEFAULTS["facts"][name])
 
 
 def merge_facts(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +111,7 @@ def _plain(kind: Any, value: Any, path: str) -> Any:
 
 def _struct(kind: type[msgspec.Struct], value: Any, path: str) -> msgspec.Struct:
     _is(value, Mapping, path)
-    hints = get_type_hints(kind)
+    hints = hints_of(kind)
     _known_names("field", value, hints, path)
     value = {**DEFAULTS["elements"].get(kind.__name__, {}), **value}
     try:
@@ -139,6 +157,6 @@ def _hidings(kind: Any, value: Any, path: str) -> Iterator[tuple[str, Any]]:
             for where, hidden in _hidings(get_args(inner)[1], item, f"{path}.{key}"):
                 yield where, {**value, key: hidden}
     elif isinstance(value, msgspec.Struct) and not isinstance(value, Unknown):
-        for name, hint in get_type_hints(type(value)).items():
+        for name, hint in hints_of(type(value)).items():
             for where, hidden in _hidings(hint, getattr(value, name), f"{path}.{name}"):
                 yield where, msgspec.structs.replace(value, **{name: hidden})

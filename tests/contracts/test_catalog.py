@@ -87,3 +87,28 @@ def test_a_module_with_an_underscore_is_shared_and_no_rule(package: Path) -> Non
 def test_a_layer_that_is_not_there_is_named() -> None:
     with pytest.raises(CatalogueError, match="no layer 'nowhere'; there are diagnose, preflight, verify"):
         catalog.rules("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("notes.txt", "", "notes.txt does not belong there"),
+        ("a_rule.py", "X = 1", "has no REMEDY"),
+        (
+            "a_rule.py",
+            "from gpuready.model.remedy import Remedy\nREMEDY = Remedy('other', lambda finding: None)",
+            "holds the remedy of rule 'other'",
+        ),
+    ],
+)
+def test_what_does_not_belong_to_the_remedies_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, message: str
+) -> None:
+    root = tmp_path / f"remedies_{tmp_path.name.replace('-', '_')}"
+    root.mkdir()
+    (root / "__init__.py").touch()
+    (root / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(catalog, "REMEDIES", root.name)
+    with pytest.raises(CatalogueError, match=message):
+        catalog.remedies.__wrapped__()

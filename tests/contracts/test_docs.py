@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -12,15 +13,24 @@ ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
 
 
-def test_the_reference_is_what_the_program_says() -> None:
-    """Mend it with: python docs/make/reference.py."""
-    found = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "make" / "reference.py")
+def made_by(script: str) -> ModuleType:
+    found = importlib.util.spec_from_file_location(script, ROOT / "docs" / "make" / f"{script}.py")
     assert found is not None
     assert found.loader is not None
-    reference = importlib.util.module_from_spec(found)
-    found.loader.exec_module(reference)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_what_the_program_says() -> None:
+    """Mend it with: python docs/make/reference.py."""
     kept = {path.name: path.read_text() for path in (ROOT / "docs" / "reference").iterdir()}
-    assert kept == reference.pages()
+    assert kept == made_by("reference").pages()
+
+
+def test_the_scoreboard_is_what_the_script_gives() -> None:
+    """Mend it with: python docs/make/scoreboard.py."""
+    assert (ROOT / "docs" / "scoreboard.md").read_text() == made_by("scoreboard").page()
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")), ids=lambda p: p.name)

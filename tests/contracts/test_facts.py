@@ -53,12 +53,17 @@ def test_a_list_replaces_the_healthy_one_and_a_mapping_is_merged_into_it() -> No
 def test_hiding_reaches_every_family_and_every_field_that_may_be_unknown() -> None:
     hidden = {what for what, _ in hidings(build({"setup": {"image": {"reference": "r"}}}))}
     assert hidden == {
-        "cluster", "setup", "looks", "inventory", "chosen", "probes", "agents", "nonce", "said",
+        "cluster", "setup", "looks", "inventory", "chosen", "probes", "agents", "hosts", "nonce", "said",
         "cluster.nodes", "cluster.pods", "cluster.daemonsets", "cluster.stacks", "cluster.own_namespace",
-        "cluster.kubeadm", "cluster.webhooks", "cluster.dra", "cluster.nodes[0].ready",
+        "cluster.kubeadm", "cluster.webhooks", "cluster.dra", "cluster.events", "cluster.runtime_classes",
+        "cluster.crds", "cluster.quotas", "cluster.namespaces", "cluster.features", "cluster.nodes[0].ready",
         "cluster.permissions[0].allowed",
         "looks.gpu-1", "looks.gpu-1.gpus", "looks.gpu-1.kernel_driver_version", "looks.gpu-1.driver_files",
         "looks.gpu-1.device_nodes", "looks.gpu-1.kernel",
+        "hosts.gpu-1", "hosts.gpu-1.kernel", "hosts.gpu-1.gpus", "hosts.gpu-1.kernel_driver_version",
+        "hosts.gpu-1.driver_files", "hosts.gpu-1.device_nodes", "hosts.gpu-1.modules", "hosts.gpu-1.module_built",
+        "hosts.gpu-1.headers", "hosts.gpu-1.secure_boot", "hosts.gpu-1.cgroup", "hosts.gpu-1.toolkit",
+        "hosts.gpu-1.runtimes", "hosts.gpu-1.cdi_specs", "hosts.gpu-1.plugin_sockets",
         "probes.gpu-1", "agents.gpu-1", "agents.gpu-1.driver", "agents.gpu-1.cuda", "agents.gpu-1.gpus",
         "agents.gpu-1.gpus[0].memory_mib", "agents.gpu-1.gpus[0].held_by",
     }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuready.knowledge import gpus, nodes, plugins, versions
+from gpuready.knowledge import crd_fields, gpus, nodes, plugins, versions
 from testbed.binaries import RELEASES
 
 
@@ -84,3 +84,40 @@ def test_who_serves_gpus(images: list[str], words: list[str], serves: bool) -> N
 )
 def test_who_only_observes(images: list[str], observes: bool) -> None:
     assert plugins.only_observes(images) is observes
+
+
+@pytest.mark.parametrize(
+    ("text", "release"),
+    [
+        ("v25.3.4", (25, 3, 4)),
+        ("1.8.0-ubi8", (1, 8, 0)),
+        ("v24.9", None),
+        ("latest", None),
+        ("sha256:0123", None),
+    ],
+)
+def test_a_release_of_the_operator_is_read_as_images_write_it(text: str, release: tuple[int, int, int] | None) -> None:
+    assert crd_fields.release(text) == release
+
+
+@pytest.mark.parametrize(
+    ("crd", "release", "needed"),
+    [
+        (
+            "clusterpolicies.nvidia.com",
+            (1, 6, 2),
+            {"dcgmExporter", "devicePlugin", "driver", "gfd", "operator", "toolkit"},
+        ),
+        ("clusterpolicies.nvidia.com", (1, 3, 0), set()),
+        ("clusterpolicies.nvidia.com", (99, 1, 0), set()),
+        ("nodefeatures.nfd.k8s-sigs.io", (25, 3, 4), set()),
+    ],
+)
+def test_a_crd_needs_what_its_release_brought(crd: str, release: tuple[int, int, int], needed: set[str]) -> None:
+    assert crd_fields.needed(crd, release) == needed
+
+
+def test_what_a_later_release_needs_includes_what_an_earlier_one_did() -> None:
+    policies = "clusterpolicies.nvidia.com"
+    assert crd_fields.needed(policies, (24, 6, 2)) - crd_fields.needed(policies, (24, 3, 0)) == {"hostPaths"}
+    assert crd_fields.needed(policies, (24, 3, 0)) < crd_fields.needed(policies, (24, 6, 2))

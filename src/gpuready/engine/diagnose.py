@@ -12,6 +12,7 @@ from gpuready.model.diagnosis import Cause, Diagnosis, Found, Open
 from gpuready.model.rule import Finding, Rule, Verdict
 
 LAYER = "diagnose"
+PATIENT = "no-gpu-offered"  # it does not apply where nothing points to GPUs
 
 
 def diagnose(facts: Mapping[str, Any]) -> Diagnosis:
@@ -31,7 +32,12 @@ def explain(rules: Mapping[str, Rule], verdicts: Iterable[Verdict]) -> Diagnosis
         if (parent := _parent(one, found, rules)) is not None:
             so[_root(parent, found, rules)].append(one)
     causes = tuple(Cause(found=found[n], so=tuple(sorted(so[n], key=lambda f: position(f.link)))) for n in roots)
-    return Diagnosis(causes=causes, unread=_unread(rules, verdicts, [c.found for c in causes]), looked_at=len(verdicts))
+    return Diagnosis(
+        causes=causes,
+        unread=_unread(rules, verdicts, [c.found for c in causes]),
+        looked_at=len(verdicts),
+        nothing=next((v.missing for v in verdicts if v.rule == PATIENT and v.status == "not-applicable"), ""),
+    )
 
 
 def _found(rule: Rule, finding: Finding) -> Found:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from gpuready.engine.gather import gather
+from gpuready.engine.hosts import faults_told, read_machines
 from gpuready.engine.statements import statements
 from gpuready.knowledge.speakers import family
 from gpuready.model.errors import NotFound, UserError
@@ -15,19 +16,30 @@ from gpuready.model.facts.cluster import ClusterFacts, ContainerUse, Identity, P
 from gpuready.model.facts.said import Line, Said
 from gpuready.model.ports import Source
 from gpuready.model.redact import redact
-from gpuready.model.unknown import Unknown, members
-from gpuready.texts.logline import statement
+from gpuready.model.unknown import Partial, Unknown, members
+from gpuready.texts.logline import ANSI, statement
 
 TAIL = 200  # lines of one log
 MOST_LOGS = 60  # logs read in one diagnosis
+STACKS = ("clusterpolicy", "nvidiadriver", "gpucluster")
 NOT_GPU = frozenset({"", "kubelet", "scheduler", "apiserver", "runtime", "kernel", "helm"})
 
 
-def read_evidence(source: Source, identity: Identity) -> dict[str, Any]:
-    """The facts that rules of layer `diagnose` take."""
+def read_evidence(
+    source: Source,
+    identity: Identity,
+    *,
+    probed: Mapping[str, str | UserError] | None = None,
+    now: Callable[[], str] = str,
+) -> dict[str, Any]:
+    """The facts that rules of layer `diagnose` take.
+
+    `probed`: what the probe of a node printed (engine/host_probes.py). `now`: the clock with which nodes' are compared.
+    """
     cluster = gather(source, identity, doctor=True)
+    machines = read_machines(source, cluster, probed or {}, now)
     told, missing = statements(cluster)
-    lines = concerning_gpus(cluster, told)
+    lines = concerning_gpus(cluster, (*told, *faults_told(machines.agents)))
     wanted = list(wanted_logs(cluster))
     unread = [_read_log(source, *one) for one in wanted[:MOST_LOGS]]
     logs = [line for one in unread if not isinstance(one, Unknown) for line in one]
@@ -37,7 +49,7 @@ def read_evidence(source: Source, identity: Identity) -> dict[str, Any]:
             Unknown(f"{len(wanted) - MOST_LOGS} more logs of failing pods were not read", "gpuready why pod/NAME")
         )
     said = Said(lines=tuple(map(_redacted, (*lines, *logs))), missing=tuple(dict.fromkeys([*missing, *gaps])))
-    return {"cluster": cluster, "said": said}
+    return {"cluster": cluster, "said": said, "agents": machines.agents, "hosts": machines.hosts}
 
 
 def _redacted(line: Line) -> Line:
@@ -50,15 +62,25 @@ def concerning_gpus(cluster: ClusterFacts, lines: Iterable[Line]) -> list[Line]:
     pods = () if isinstance(cluster.pods, Unknown) else members(cluster.pods)
     ours = {f"pod/{pod.key}" for pod in pods if concerns_gpus(pod)}
     others = {f"pod/{pod.key}" for pod in pods} - ours
+    well = {f"pod/{pod.key}" for pod in pods if pod.phase in ("Running", "Succeeded") and not in_trouble(pod)}
+    daemonsets = () if isinstance(cluster.daemonsets, Unknown) else members(cluster.daemonsets)
+    well |= {f"daemonset/{ds.key}" for ds in daemonsets if 0 < ds.desired <= ds.ready}
+    all_pods = None if isinstance(cluster.pods, Unknown | Partial) else ours | others
     nodes = gpu_nodes(cluster, pods)
 
     def kept(line: Line) -> bool:
         kind, _, name = line.about.partition("/")
+        of_stack = family(name.rpartition("/")[2]) not in NOT_GPU
         if kind == "node":
             return not nodes or name in nodes
+        if line.who == "operator" and kind in STACKS:
+            return True
+        gone = kind == "pod" and all_pods is not None and line.about not in all_pods and not of_stack
+        if line.source == "event" and (gone or line.about in well):
+            return False  # it was in trouble, and is not any more: events outlive what they tell of by an hour
         if line.about in ours or line.about in others:
             return line.about in ours
-        return family(name.rpartition("/")[2]) not in NOT_GPU or "nvidia.com/" in line.text
+        return of_stack or "nvidia.com/" in line.text
 
     return [line for line in lines if kept(line)]
 
@@ -77,7 +99,7 @@ def wanted_logs(cluster: ClusterFacts) -> Iterator[tuple[Pod, ContainerUse, bool
     for pod in members(cluster.pods):
         if pod.node and concerns_gpus(pod) and in_trouble(pod):
             for container in pod.containers:
-                if container.state.startswith("waiting") and not container.restarts:
+                if not container.restarts and (not container.state or container.state.startswith("waiting")):
                     continue  # it has never run
                 if not container.ready or container.init:
                     yield pod, container, False
@@ -110,7 +132,7 @@ def _read_log(source: Source, pod: Pod, container: ContainerUse, previous: bool)
         return ()  # the pod is gone, or the kubelet keeps no former log
     except UserError as error:
         return Unknown(f"the log of pod/{pod.key}, container {container.name}: {error.what}"[:300], error.next)
-    return tuple(log_lines(text, pod, container, previous))
+    return tuple(log_lines(redact(ANSI.sub("", text)), pod, container, previous))  # whole: a key has many lines
 
 
 def log_lines(text: str, pod: Pod, container: ContainerUse, previous: bool) -> Iterator[Line]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from gpuready.knowledge.speakers import family
-from gpuready.model.facts.cluster import ClusterFacts, ContainerUse, Event, Node, Pod
+from gpuready.model.facts.cluster import ClusterFacts, ContainerUse, Event, Node, Pod, StackObject
 from gpuready.model.facts.said import Line
 from gpuready.model.unknown import TouchedUnknown, Unknown, known
 
@@ -21,6 +21,7 @@ def statements(cluster: ClusterFacts) -> tuple[tuple[Line, ...], tuple[Unknown, 
         _told(cluster.events, _of_event),
         _told(cluster.pods, _of_pod),
         _told(cluster.nodes, _of_node),
+        _told(cluster.stacks, _of_stack),
     ):
         try:
             lines.extend(told)
@@ -60,11 +61,13 @@ def _of_container(pod: Pod, container: ContainerUse) -> Iterator[Line]:
     kind, _, reason = container.state.partition(":")
     if kind == "waiting" and container.message:
         yield _line(pod, f"{reason}: {container.message}", "kubelet", where)
-    own = family(container.name) or family(pod.name) or "workload"
-    if kind == "terminated" and container.message:
-        yield _line(pod, container.message, own, f"end of {where}")
-    if container.last and container.restarts:
-        yield _line(pod, container.last, own, f"last end of {where}")
+    ends = (
+        (container.message if kind == "terminated" else "", f"end of {where}"),
+        (container.last if container.restarts else "", f"last end of {where}"),
+    )
+    for message, end in ends:
+        if message:
+            yield _line(pod, message, family(container.name) or family(pod.name) or "workload", end)
 
 
 def _of_node(node: Node) -> Iterable[Line]:
@@ -74,6 +77,15 @@ def _of_node(node: Node) -> Iterable[Line]:
     yield Line(
         text=node.ready_reason, source="status", who="kubelet", about=about, node=node.name, where=f"Ready of {about}"
     )
+
+
+def _of_stack(obj: StackObject) -> Iterator[Line]:
+    """What the GPU Operator says of itself: also "ready" has reasons that are none, such as NFDLabelsMissing."""
+    for told in obj.conditions:
+        if told.status == "True" and told.reason not in ("", "Reconciled", "Ready"):
+            text = f"{told.reason}: {told.message}" if told.message else told.reason
+            where = f"condition {told.type} of {obj.at}"
+            yield Line(text=text, source="status", who="operator", about=obj.at, where=where)
 
 
 def _line(pod: Pod, text: str, who: str, where: str) -> Line:

@@ -40,6 +40,8 @@ def said_rule(
         link=link,
         symptom=symptom,
         because=because,
+        signs=signs,
+        next=next,
     )
 
 
@@ -68,12 +70,6 @@ def finder(
     return find
 
 
-def heard(line: Line, signs: tuple[Sign, ...]) -> float:
-    """The weight of the heaviest sign that one line has; 0 when it has none."""
-    found = signs_in(plain(line.text))
-    return max((one.weight for one in signs if one.text in found), default=0.0)
-
-
 def lines_heard(said: Said, signs: tuple[Sign, ...], who: frozenset[str] = frozenset()) -> list[tuple[float, Line]]:
     """The lines that have one of the signs, in their order, with the weight of the heaviest; others' words left out."""
     by_sign = _by_sign(said)
@@ -85,18 +81,20 @@ def lines_heard(said: Said, signs: tuple[Sign, ...], who: frozenset[str] = froze
     return [(weight, line) for weight, line in lines if not (who and line.who and line.who not in who)]
 
 
-_last: list[tuple[Said, dict[str, list[int]]]] = []  # what was said last, read once for all rules
+_last: list[tuple[Said, dict[str, list[int]]]] = []  # what was said, and a rule's choice of it: read once for all rules
 
 
 def _by_sign(said: Said) -> dict[str, list[int]]:
     """Sign -> numbers of the lines that have it."""
-    if _last and _last[0][0] is said:
-        return _last[0][1]
-    found: dict[str, list[int]] = {}
+    for number, (read, found) in enumerate(_last):
+        if read is said:
+            _last.insert(0, _last.pop(number))
+            return found
+    found = {}
     for number, line in enumerate(said.lines):
         for text in signs_in(plain(line.text)):
             found.setdefault(text, []).append(number)
-    _last[:] = [(said, found)]
+    _last[:] = [(said, found), *_last[:1]]
     return found
 
 

@@ -2,30 +2,32 @@
 
 from collections.abc import Iterator
 
-from gpuready.knowledge.lexicon import sign
+from gpuready.knowledge.lexicon import plain, sign
 from gpuready.knowledge.speakers import families, family
 from gpuready.model.facts.said import Line, Said
 from gpuready.model.rule import Finding, Rule
-from gpuready.rules.diagnose._said import finder, heard
+from gpuready.rules.diagnose._said import finder, lines_heard
 
 TITLE = "a container of the GPU stack keeps crashing"
 NAMED = tuple(sign(text) for text in ("{gpu component} & {crashing}",))
 CRASHING = tuple(sign(text) for text in ("{crashing}",))
 STACK = families() - {"kubelet", "scheduler", "apiserver", "runtime", "kernel", "helm", "workload"}
+SIGNS = (*NAMED, *CRASHING)
 FIND = finder(
     TITLE,
-    (*NAMED, *CRASHING),
+    SIGNS,
     "read the log of the run before: `kubectl logs --previous -n <namespace> <pod> -c <container>`",
 )
 
 
 def find(said: Said) -> Iterator[Finding]:
     """An event names its container only in later releases; before, the pod that it is about tells whose it is."""
-    yield from FIND(Said(lines=tuple(line for line in said.lines if _of_the_stack(line)), missing=said.missing))
+    heard = lines_heard(said, SIGNS)
+    yield from FIND(Said(lines=tuple(line for _, line in heard if _of_the_stack(line)), missing=said.missing))
 
 
 def _of_the_stack(line: Line) -> bool:
-    return heard(line, NAMED) > 0 or family(line.about.rpartition("/")[2]) in STACK
+    return any(one.matches(plain(line.text)) for one in NAMED) or family(line.about.rpartition("/")[2]) in STACK
 
 
 RULE = Rule(

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from gpuready.knowledge.lexicon import sign
+from gpuready.knowledge.lexicon import plain, sign
 from gpuready.knowledge.speakers import family
 from gpuready.model.facts.said import Line, Said
 from gpuready.model.rule import Finding, Rule
-from gpuready.rules.diagnose._said import finder, heard
+from gpuready.rules.diagnose._said import finder, lines_heard
 
 TITLE = "dcgm-exporter is killed at its memory limit"
 NAMED = tuple(
@@ -20,21 +20,25 @@ NAMED = tuple(
     )
 )
 KILLED = tuple(sign(text) for text in ("reason oomkilled", "{out of memory}", "oomkilled"))
+SIGNS = (*NAMED, *KILLED)
 FIND = finder(
     TITLE,
-    (*NAMED, *KILLED),
+    SIGNS,
     "raise the exporter's memory limit (dcgmExporter.resources of the GPU Operator, resources of its own chart) to 1Gi",
 )
 
 
 def find(said: Said) -> Iterator[Finding]:
     """`Reason: OOMKilled` counts where it stands in the description of an exporter."""
-    yield from FIND(Said(lines=tuple(line for line in said.lines if _of_dcgm(line)), missing=said.missing))
+    heard = lines_heard(said, SIGNS)
+    yield from FIND(Said(lines=tuple(line for _, line in heard if _of_dcgm(line)), missing=said.missing))
 
 
 def _of_dcgm(line: Line) -> bool:
     pod = line.about.rpartition("/")[2]
-    return heard(line, NAMED) > 0 or (family(pod) == "monitoring" and line.who in ("", "monitoring", "kubelet"))
+    if any(one.matches(plain(line.text)) for one in NAMED):
+        return True
+    return family(pod) == "monitoring" and line.who in ("", "monitoring", "kubelet")
 
 
 RULE = Rule("dcgm-exporter-oom", "diagnose", "fail", TITLE, find, link="monitoring")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gpuready.knowledge.lexicon import sign
 from gpuready.model.facts.said import Said
 from gpuready.model.rule import Finding, Rule
-from gpuready.rules.diagnose._said import finder, heard
+from gpuready.rules.diagnose._said import finder, lines_heard
 
 TITLE = "the DCGM host engine does not answer"
 REACHED = (sign("dcgm successfully initialized"),)
@@ -36,9 +36,8 @@ FIND = finder(TITLE, (*SAID, *TRIED), NEXT, frozenset({"monitoring"}))
 
 def find(said: Said) -> Iterator[Finding]:
     """Some releases try, and panic without a word of it: then that they never say they are initialised tells it."""
-    reached = any(heard(line, REACHED) for line in said.lines)
-    lines = tuple(line for line in said.lines if not (reached and heard(line, TRIED) and not heard(line, SAID)))
-    yield from FIND(Said(lines=lines, missing=said.missing))
+    signs = SAID if lines_heard(said, REACHED) else (*SAID, *TRIED)
+    yield from FIND(Said(lines=tuple(line for _, line in lines_heard(said, signs)), missing=said.missing))
 
 
 RULE = Rule("dcgm-hostengine-unreachable", "diagnose", "fail", TITLE, find, link="monitoring")

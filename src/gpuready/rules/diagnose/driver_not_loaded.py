@@ -1,8 +1,15 @@
 """nvidia-smi, NVML or a validator finds no module; the reason stands elsewhere."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gpuready.model.facts.host import HostFacts
+from gpuready.model.rule import Finding
+from gpuready.rules.diagnose._hosts import bus, idle_gpus, on_host, with_hosts
 from gpuready.rules.diagnose._said import said_rule
 
-RULE = said_rule(
+WORDS = said_rule(
     "driver-not-loaded",
     "kernel driver",
     "the NVIDIA driver is not loaded",
@@ -55,9 +62,24 @@ RULE = said_rule(
         "driver-not-installed",
         "driver-library-mismatch-said",
         "gsp-firmware-fault",
+        "gpu-held-by-vfio-pci",
     ),
     next=(
         "on the node: `lsmod | grep -e nvidia -e nouveau`, then `dmesg | grep -e NVRM -e nvidia`; where a"
         " driver pod owns the module, its log"
     ),
 )
+
+
+def look(host: HostFacts) -> Iterator[Finding]:
+    if idle := idle_gpus(host):
+        yield on_host(
+            host,
+            "no nvidia module is loaded, so that nothing drives its GPU",
+            ("/proc/driver/nvidia is not there", *bus(idle)),
+            "on the node: `modprobe nvidia`, then `dmesg | grep -e NVRM -e nvidia`; where a driver pod owns the module,"
+            " its log",
+        )
+
+
+RULE = with_hosts(WORDS, look)

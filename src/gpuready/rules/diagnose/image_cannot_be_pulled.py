@@ -25,6 +25,7 @@ RULE = said_rule(
     because=(
         "image-pull-unauthorized",
         "image-removed-from-registry",
+        "registry-rate-limited",
         "driver-image-not-published-for-os",
         "image-architecture-mismatch",
         "ngc-user-expanded-by-shell",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gpuready.knowledge.lexicon import plain, sign
 from gpuready.model.facts.said import Said
 from gpuready.model.rule import Finding, Rule
-from gpuready.rules.diagnose._said import finder
+from gpuready.rules.diagnose._said import finder, lines_heard
 
 TITLE = "this release of the device plugin does not support Jetson (Tegra) nodes"
 TEGRA = sign("{tegra}")
@@ -28,7 +28,8 @@ FIND = finder(
 
 def find(said: Said) -> Iterator[Finding]:
     """The plugin's words are those of any node without NVML; that it is a Jetson stands in another line."""
-    jetson = any(TEGRA.matches(plain(line.text)) or TEGRA.matches(plain(line.node)) for line in said.lines)
+    nodes = {line.node for line in said.lines}
+    jetson = lines_heard(said, (TEGRA,)) or any(TEGRA.matches(plain(node)) for node in nodes)
     yield from FIND(said if jetson else Said(missing=said.missing))
 
 

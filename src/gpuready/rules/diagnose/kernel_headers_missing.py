@@ -1,8 +1,16 @@
 """The package index does not have headers of exactly the running kernel."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gpuready.model.facts.host import HostFacts
+from gpuready.model.rule import Finding
+from gpuready.model.unknown import known
+from gpuready.rules.diagnose._hosts import idle_gpus, installed, on_host, with_hosts
 from gpuready.rules.diagnose._said import said_rule
 
-RULE = said_rule(
+WORDS = said_rule(
     "kernel-headers-missing",
     "kernel driver",
     "there are no headers for the kernel that runs",
@@ -42,3 +50,19 @@ RULE = said_rule(
         " that the node or the driver container reads"
     ),
 )
+
+
+def look(host: HostFacts) -> Iterator[Finding]:
+    """They matter where a module has to be built: the driver is installed, and the running kernel has none."""
+    if not idle_gpus(host) or not installed(host) or known(host.module_built) or known(host.headers):
+        return
+    kernel = known(host.kernel)
+    yield on_host(
+        host,
+        f"there are no headers for its kernel {kernel}, so that no nvidia module can be built",
+        (f"/lib/modules/{kernel}/build/Makefile is not there", f"/lib/modules/{kernel}/modules.dep names no nvidia.ko"),
+        f"install the headers of {kernel} (linux-headers-{kernel}, or kernel-devel-{kernel}), then `dkms autoinstall`",
+    )
+
+
+RULE = with_hosts(WORDS, look)

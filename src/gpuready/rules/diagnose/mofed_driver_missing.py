@@ -17,6 +17,7 @@ RULE = said_rule(
         "waiting for mellanox*",
         "mellanox ofed & not installed",
     ),
+    because=("peermem-module-tree-missing",),
     next=(
         "install the network operator's MOFED driver on that node, set driver.rdma.useHostMofed=true where"
         " the host has it, or driver.rdma.enabled=false"

@@ -1,8 +1,16 @@
 """The kernel's own driver took the device first; nvidia cannot load, and nothing after it."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gpuready.model.facts.host import HostFacts
+from gpuready.model.rule import Finding
+from gpuready.model.unknown import known
+from gpuready.rules.diagnose._hosts import bus, on_host, with_hosts
 from gpuready.rules.diagnose._said import said_rule
 
-RULE = said_rule(
+WORDS = said_rule(
     "nouveau-loaded",
     "kernel driver",
     "nouveau holds the GPU",
@@ -36,3 +44,17 @@ RULE = said_rule(
         " the initramfs and reboot the node"
     ),
 )
+
+
+def look(host: HostFacts) -> Iterator[Finding]:
+    if held := [gpu for gpu in known(host.gpus) if gpu.kernel_driver == "nouveau"]:
+        yield on_host(
+            host,
+            f"nouveau holds {len(held)} of its {len(known(host.gpus))} GPU",
+            bus(held),
+            "deny nouveau (`blacklist nouveau` and `options nouveau modeset=0` in /etc/modprobe.d), rebuild the"
+            " initramfs and reboot the node",
+        )
+
+
+RULE = with_hosts(WORDS, look)

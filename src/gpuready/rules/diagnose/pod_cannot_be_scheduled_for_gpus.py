@@ -18,6 +18,7 @@ RULE = said_rule(
         "pod-gpu-request-exceeds-node",
         "gpu-node-taint-not-tolerated",
         "gpu-held-by-another-pod",
+        "gpu-nodes-cordoned",
         "gpu-quota-exceeded",
     ),
     next="compare Capacity, Allocatable and Allocated of nvidia.com/gpu (`kubectl describe nodes`): 0 or absent is"

@@ -28,7 +28,9 @@ def look_at(looks: Looks, node: str) -> HostReport:
 
 
 def served_by_us(cluster: ClusterFacts, inventory: Inventory) -> frozenset[str]:
-    """Nodes on which our agent was put, by the inventory or by what runs there."""
+    """Nodes on which our agent was put, by the inventory or by what runs there; all where our operator serves them."""
+    if inventory.release:
+        return frozenset(n.name for n in known(cluster.nodes))
     labelled = {item.ref.name for item in inventory.items if item.ref.kind == "Node"}
     running = {p.node for p in known(cluster.pods) if is_our_pod(p) and p.labels[NAME_LABEL] == AGENT}
     return frozenset(labelled | running)

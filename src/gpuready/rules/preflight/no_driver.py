@@ -8,11 +8,14 @@ from functools import partial
 from gpuready.model.facts.host import HostReport
 from gpuready.model.fleet import each
 from gpuready.model.rule import Finding, Rule
+from gpuready.model.spec import GPU_OPERATOR, Setup
 from gpuready.model.unknown import Unknown, known
 from gpuready.rules.preflight._scope import Looks, look_at
 
 
-def find(looks: Looks, chosen: tuple[str, ...]) -> Iterator[Finding]:
+def find(looks: Looks, setup: Setup, chosen: tuple[str, ...]) -> Iterator[Finding]:
+    if setup.stack == GPU_OPERATOR and setup.gpu_operator.driver.owner != "host":
+        return  # it brings the driver where there is none
     yield from each(chosen, partial(_find, looks))
 
 
