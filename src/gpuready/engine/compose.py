@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from gpuready.components.native_agent.probes import compute_pod, look_pod
 from gpuready.engine.agents import agent_pods, offering, restarts, templates
 from gpuready.engine.design import Choice, Design, driven, gpus_of
 from gpuready.engine.diff import changes
-from gpuready.engine.leave import leave_node
+from gpuready.engine.leave import leave_nodes
 from gpuready.model.digest import digest
 from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.journal import Inventory
@@ -51,21 +51,30 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     observed: Observed
 
 
+APART = ("Node", "Release")  # nodes are among the cluster's facts, Helm's releases are no objects of the API
+
+
 def refs_to_observe(wanted: Design, inventory: Inventory) -> tuple[Ref, ...]:
     """Every object whose present state composing needs; nodes are among the cluster's facts already."""
-    refs = [NS, *(ref_of(o) for o in wanted.objects), *(i.ref for i in inventory.items if i.ref.kind != "Node")]
+    refs = [NS, *(ref_of(o) for o in wanted.objects), *(i.ref for i in inventory.items if i.ref.kind not in APART)]
     return tuple(dict.fromkeys(refs))
 
 
-def compose(wanted: Design, world: World) -> Plan:
-    """The plan that makes the world as wanted. Without steps and pending stages when it is so already."""
+Install = Callable[[Design, World, list[str]], list[Stage]]  # the list: what is as it should be
+
+
+def compose(wanted: Design, world: World, install: Install | None = None) -> Plan:
+    """The plan that makes the world as wanted. Without steps and pending stages when it is so already.
+
+    `install`: the stages after the look, where they are not the native agent's.
+    """
     choice = wanted.choice
     stages = [Stage(name="look", steps=_look_steps(choice, world))]
     unchanged: list[str] = []
     if choice.to_look:
         stages.append(Stage(name="install", pending=f"needs the look at {_few(choice.to_look)}"))
     else:
-        stages += _install_stages(wanted, world, unchanged)
+        stages += (install or _install_stages)(wanted, world, unchanged)
     skipped = choice.skipped + tuple(
         Skipped(target=f"node/{n.name}", why="no NVIDIA GPU on its PCI bus")
         for n in choice.nodes
@@ -86,7 +95,7 @@ def _few(names: tuple[str, ...]) -> str:
     return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more nodes"
 
 
-def _namespace_steps(world: World) -> list[Step]:
+def namespace_steps(world: World) -> list[Step]:
     live = world.observed.get(NS)
     ours = world.inventory.item(NS)
     want = namespace()
@@ -134,7 +143,7 @@ def _look_steps(choice: Choice, world: World) -> tuple[Step, ...]:
         why=f"which have a GPU and a driver: {_few(choice.to_look)}",
         interrupts="nothing",
     )
-    return (*_namespace_steps(world), look)
+    return (*namespace_steps(world), look)
 
 
 def _driver_container_nodes(cluster: ClusterFacts) -> set[str]:
@@ -146,7 +155,7 @@ def _driver_container_nodes(cluster: ClusterFacts) -> set[str]:
 def _install_stages(wanted: Design, world: World, unchanged: list[str]) -> list[Stage]:
     if not wanted.layouts:
         return []
-    install = [*_namespace_steps(world), *_admission_checks(wanted, world)]
+    install = [*namespace_steps(world), *_admission_checks(wanted, world)]
     for obj in wanted.objects:
         found = _object_step(obj, world)
         if found is None:
@@ -159,7 +168,7 @@ def _install_stages(wanted: Design, world: World, unchanged: list[str]) -> list[
     gone = stale_nodes(wanted, world)
     moves = [_arrive(n, wanted, world) for n in arrivals] + restarts
     return [
-        Stage(name="leave", steps=tuple(s for n in gone for s in leave_node(n, world.setup, world.inventory))),
+        Stage(name="leave", steps=tuple(leave_nodes(gone, world.setup, world.inventory))),
         Stage(name="install", steps=tuple(install)),
         *_roll_out(moves, wanted, world),
         Stage(name="tidy", steps=tuple(_stale_objects(wanted, world))),
@@ -259,12 +268,12 @@ def _roll_out(moves: list[Step], wanted: Design, world: World) -> list[Stage]:
     first, rest = moves[0], moves[1:]
     node = (first.wait.args["node"]) if first.wait else ""
     proof: tuple[Step, ...] = ()
-    if node and not _held(node, world):
+    if node and not held(node, world):
         proof = (_proof(node, wanted, world),)
     return [Stage(name="first node", steps=(first, *proof)), Stage(name="other nodes", steps=tuple(rest))]
 
 
-def _held(node: str, world: World) -> bool:
+def held(node: str, world: World) -> bool:
     pods = known(world.cluster.pods)
     return any(p.node == node and any(c.requests for c in p.containers) and p.phase == "Running" for p in pods)
 

@@ -13,7 +13,7 @@ from gpuready.model.facts.cluster import ClusterFacts, Node
 from gpuready.model.facts.host import DriverFiles, HostReport
 from gpuready.model.journal import Inventory
 from gpuready.model.plan import Skipped, Value
-from gpuready.model.spec import Setup
+from gpuready.model.spec import GPU_OPERATOR, Setup
 from gpuready.model.taints import untolerated
 from gpuready.model.unknown import Unknown, known
 
@@ -39,6 +39,14 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     layouts: Mapping[str, Layout]  # by node
     objects: tuple[Json, ...]
     values: tuple[Value, ...]
+
+
+def served(inventory: Inventory) -> tuple[str, ...]:
+    """Nodes whose GPUs are served by what is ours: our agent was put on them, or our operator has found them."""
+    if inventory.release is None:
+        return tuple(sorted(i.ref.name for i in inventory.items if i.ref.kind == "Node"))
+    off = {i.ref.name for i in inventory.items if i.ref.kind == "Node"}
+    return tuple(sorted(n for n, look in inventory.looks.items() if n not in off and gpus_of(look.report)))
 
 
 def gpus_of(look: HostReport) -> int:
@@ -99,6 +107,8 @@ def design(setup: Setup, cluster: ClusterFacts, inventory: Inventory) -> Design:
     choice = choose(setup, cluster, inventory)
     layouts: dict[str, Layout] = {}
     values = list(_spec_values(setup))
+    if setup.stack == GPU_OPERATOR:  # what it needs besides is read by engine/operator.py
+        return Design(choice=choice, layouts=layouts, objects=(), values=tuple(values))
     for node in choice.gpu_nodes:
         layout, because = layout_of(setup, node, choice.looks[node.name])
         if layout is not None:
@@ -115,8 +125,15 @@ def _spec_values(setup: Setup) -> list[Value]:
         Value(path="image", value=image, origin="spec"),
         Value(path="platform", value=setup.platform, origin="spec"),
         Value(path="nodes", value=", ".join(setup.nodes.names) or "those with a GPU", origin=nodes),
-        Value(path="metrics port", value=str(setup.agent.metrics_port), origin=_origin(setup.agent.metrics_port, 9400)),
+        *_agent_values(setup),
     ]
+
+
+def _agent_values(setup: Setup) -> list[Value]:
+    if setup.stack == GPU_OPERATOR:
+        return []
+    port = setup.agent.metrics_port
+    return [Value(path="metrics port", value=str(port), origin=_origin(port, 9400))]
 
 
 def _origin(value: Any, default: Any) -> str:

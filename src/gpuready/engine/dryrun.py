@@ -28,7 +28,8 @@ def dry_run(cluster: Cluster, plan: Plan) -> Iterator[tuple[str, UserError | Non
             if isinstance(action, DryRun):
                 cluster.create(action.object, dry_run=True)
             else:
-                cluster.apply(action.object, manager=MANAGER, dry_run=True)
+                force = isinstance(action, Apply) and action.force
+                cluster.apply(action.object, manager=MANAGER, dry_run=True, force=force)
             yield step.target, None
         except UserError as error:
             yield step.target, error

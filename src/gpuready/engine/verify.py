@@ -9,16 +9,20 @@ from typing import Any
 import msgspec
 
 from gpuready.components.native_agent.probes import compute_pod
+from gpuready.engine.design import served
 from gpuready.engine.execute import PROBE_SECONDS, decode
+from gpuready.engine.offers import offers, reports
+from gpuready.engine.operator import runtime_class
 from gpuready.engine.probing import ProbeFailed, pod_ref, run_probes
 from gpuready.engine.verdicts import gpu_verdicts
+from gpuready.knowledge.gpus import name
 from gpuready.model.errors import UserError
 from gpuready.model.facts.agent import AgentReport, Gpu
 from gpuready.model.facts.compute import ComputeReport
 from gpuready.model.journal import Inventory
 from gpuready.model.names import AGENT, NAMESPACE
 from gpuready.model.ports import Cluster
-from gpuready.model.spec import Agent, Setup
+from gpuready.model.spec import GPU_OPERATOR, Agent, Setup
 from gpuready.model.unknown import Unknown
 from gpuready.model.verdict import GpuVerdict
 
@@ -35,9 +39,22 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     agents: Mapping[str, AgentReport | Unknown]
 
 
-def our_nodes(inventory: Inventory) -> tuple[str, ...]:
-    """The nodes that our agent was put on."""
-    return tuple(sorted(i.ref.name for i in inventory.items if i.ref.kind == "Node"))
+def gpu_reports(cluster: Cluster, inventory: Inventory, now: str) -> dict[str, AgentReport | Unknown]:
+    """What is known of the GPUs of every node that is served: from our agents, or as the kubelets offer them `now`."""
+    nodes = served(inventory)
+    if inventory.release:
+        return reports(offers(cluster, nodes), {}, models(inventory), now)
+    return ask_agents(cluster, nodes)
+
+
+def models(inventory: Inventory) -> dict[str, str]:
+    """What the look at each node found."""
+    found = {node: look.report.gpus for node, look in inventory.looks.items()}
+    return {
+        node: ", ".join(sorted({name(g.device_id) for g in gpus}))
+        for node, gpus in found.items()
+        if not isinstance(gpus, Unknown)
+    }
 
 
 def ask_agents(cluster: Cluster, nodes: Collection[str]) -> dict[str, AgentReport | Unknown]:
@@ -102,11 +119,16 @@ def verify(
 ) -> Verification:
     """A verdict for every GPU of these nodes. A held GPU is undetermined; nothing is preempted for a probe."""
     nonce = secrets.token_hex(8)
-    agents = ask_agents(cluster, nodes)
-    pods = {n: compute_pod(setup, n, free, nonce) for n in nodes if (free := free_gpus(agents[n]))}
+    by_operator = setup.stack == GPU_OPERATOR
+    told = offers(cluster, nodes) if by_operator else {}
+    agents = reports(told, {}, {}) if by_operator else ask_agents(cluster, nodes)
+    handler = runtime_class(setup) if by_operator else ""
+    pods = {n: compute_pod(setup, n, free, nonce, handler) for n in nodes if (free := free_gpus(agents[n]))}
     each(f"computing on {len(pods)} nodes" if len(pods) != 1 else f"computing on {next(iter(pods))}")
     answers = run_probes(cluster, pods, limit or PROBE_SECONDS["compute"], lambda: None) if pods else {}
     probes = {n: _report(n, answer) for n, answer in answers.items()}
+    if by_operator:
+        agents = reports(told, probes, {})
     verdicts = gpu_verdicts(nodes, probes, agents, nonce)
     left = sum(1 for pod in pods.values() if cluster.get(pod_ref(pod)) is not None)
     return Verification(nonce=nonce, verdicts=verdicts, probes=len(pods), removed=len(pods) - left, agents=agents)

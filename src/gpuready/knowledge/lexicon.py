@@ -21,6 +21,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,8 +29,10 @@ from gpuready.knowledge._files import load
 
 BETWEEN = r"[\W_]+"
 GAP = r"(?:[\W_]+\w+){0,8}?"
+_RUN = re.compile(r"[a-z0-9]+")
 LONGEST = 2000  # characters of a line that are looked at
-REMEMBERED = 1 << 15  # lines; logs repeat themselves
+REMEMBERED = 1 << 15  # lines, words; logs repeat themselves
+NONE: frozenset[str] = frozenset()
 
 
 class Lexicon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,54 +74,76 @@ def sign(text: str) -> Sign:
         if meaning not in _meanings():
             raise ValueError(f"the lexicon has no {meaning!r}")
     _SIGNS[text] = Sign(text, wanted, unwanted, sum(_weight(t) for t in wanted))
+    signs_in.cache_clear()
     return _SIGNS[text]
 
 
-def means(line: str, meaning: str) -> bool:
-    """Whether the line has the meaning: means("... no such file ...", "absent")."""
-    return sign("{" + meaning + "}").matches(plain(line))
-
-
+@lru_cache(REMEMBERED)
 def signs_in(line: str) -> frozenset[str]:
     """Every sign that the line has, of all that were written; `line` in lower case, see `plain`."""
-    return _signs_in(line, len(_SIGNS))
+    index = _index(len(_SIGNS))
+    words = frozenset(_RUN.findall(line))
+    told = index.anywhere.union(*map(index.by_word.__getitem__, words))
+    tried: dict[str, bool] = {}  # each term once
+
+    def has(term: str) -> bool:
+        if term not in tried:
+            tried[term] = _possible(term, words, line) and _pattern(term).search(line) is not None
+        return tried[term]
+
+    signs = (one for term in told & index.by_term.keys() for one in index.by_term[term] if told.issuperset(one.wanted))
+    return frozenset(one.text for one in signs if all(map(has, one.wanted)) and not any(map(has, one.unwanted)))
 
 
-@lru_cache(REMEMBERED)
-def _signs_in(line: str, known: int) -> frozenset[str]:
-    index = _index(known)
-    words = set(re.findall(r"[a-z0-9]+", line))
-    tried = {term for word in words & index.by_word.keys() for term in index.by_word[word]}
-    tried.update(term for part, terms in index.by_part.items() if part in line for term in terms)
-    found = {term for term in tried if _needs(term) <= words and _pattern(term).search(line)}
-    candidates = {text for term in found & index.by_term.keys() for text in index.by_term[term]}
-    return frozenset(
-        text for text in candidates if found.issuperset(_SIGNS[text].wanted) and found.isdisjoint(_SIGNS[text].unwanted)
+def _possible(term: str, words: frozenset[str], line: str) -> bool:
+    """Whether all that the term cannot do without is there, in whatever order: far cheaper than its pattern."""
+    whole, parts, meanings = _needs(term)
+    return (
+        whole <= words
+        and all(part in line for part in parts)
+        and all(any(_possible(spelling, words, line) for spelling in _meanings()[meaning]) for meaning in meanings)
     )
 
 
-class Index(msgspec.Struct, frozen=True):
-    """Which terms a line must be tried for, and which signs a term stands for."""
+class Words(dict[str, frozenset[str]]):
+    """Word of a line -> the terms that the line must then be tried for."""
 
-    by_word: Mapping[str, set[str]]  # a word that the term cannot do without
-    by_part: Mapping[str, set[str]]  # or a part of one; "" where there is none
-    by_term: Mapping[str, set[str]]
+    def __init__(self, whole: Mapping[str, frozenset[str]], parts: Mapping[str, frozenset[str]]) -> None:
+        super().__init__()
+        self._whole, self._parts = whole, parts
+        self._any_part = re.compile("|".join(map(re.escape, sorted(parts))) or "(?!)")
+
+    def __missing__(self, word: str) -> frozenset[str]:
+        terms = self._whole.get(word, NONE)
+        if self._any_part.search(word):
+            terms = terms.union(*(of for part, of in self._parts.items() if part in word))
+        if len(self) < REMEMBERED:
+            self[word] = terms
+        return terms
+
+
+class Index(msgspec.Struct, frozen=True):
+    by_word: Words
+    anywhere: frozenset[str]  # terms that no word of a line calls for
+    by_term: Mapping[str, list[Sign]]  # heaviest term -> signs
 
 
 @lru_cache(1)
 def _index(known: int) -> Index:
-    by_word: dict[str, set[str]] = {}
-    by_part: dict[str, set[str]] = {}
-    by_term: dict[str, set[str]] = {}
+    whole: dict[str, frozenset[str]] = {}
+    parts: dict[str, frozenset[str]] = {}
+    by_term: dict[str, list[Sign]] = {}
     signs = list(_SIGNS.values())[:known]
-    terms = {term for one in signs for term in (*one.wanted, *one.unwanted)}
-    common = Counter(word for term in terms for word in _needs(term))
+    terms = {term for one in signs for term in one.wanted}
+    common = Counter(word for term in terms for word in _needs(term).words)
     for term in terms:
-        for anchor, whole in _anchors(term, common):
-            (by_word if whole else by_part).setdefault(anchor, set()).add(term)
+        for anchor, is_whole in _anchors(term, common):
+            of = whole if is_whole else parts
+            of[anchor] = of.get(anchor, NONE) | {term}
     for one in signs:
-        by_term.setdefault(max(one.wanted, key=_weight), set()).add(one.text)
-    return Index(by_word, by_part, by_term)
+        by_term.setdefault(max(one.wanted, key=_weight), []).append(one)
+    anywhere = NONE.union(*(parts.pop(part) for part in list(parts) if len(part) < 2))
+    return Index(Words(whole, parts), anywhere, by_term)
 
 
 @cache
@@ -135,22 +160,29 @@ _PIECE = re.compile(r"\{([^}]*)\}|(\S+)")
 
 def _anchors(term: str, common: Mapping[str, int]) -> Iterator[tuple[str, bool]]:
     """Of these the line must have at least one; each with whether it is a word of its own. The rarest is chosen."""
-    if needs := _needs(term):
-        yield min(needs, key=lambda word: (common.get(word, 0), -len(word), word)), True
-        return
-    runs = [run for word in _words(term) for run, _ in _runs(word)]
-    meanings = [match[1] for match in _PIECE.finditer(term) if match[1] is not None]
-    if runs or not meanings:
-        yield max(runs, key=len, default=""), False
-        return
-    for spelling in _meanings()[meanings[0]]:
-        yield from _anchors(spelling, common)
+    needs = _needs(term)
+    if needs.words:
+        yield min(needs.words, key=lambda word: (common.get(word, 0), -len(word), word)), True
+    elif needs.parts or not needs.meanings:
+        yield max(needs.parts, key=len, default=""), False
+    else:
+        for spelling in _meanings()[needs.meanings[0]]:
+            yield from _anchors(spelling, common)
+
+
+class Needs(NamedTuple):
+    """What a term cannot do without: words of its own, parts of words, meanings."""
+
+    words: frozenset[str]
+    parts: tuple[str, ...]
+    meanings: tuple[str, ...]
 
 
 @cache
-def _needs(term: str) -> frozenset[str]:
-    """The words of its own that a line must have."""
-    return frozenset(run for word in _words(term) for run, whole in _runs(word) if whole)
+def _needs(term: str) -> Needs:
+    runs = [run for word in _words(term) for run in _runs(word)]
+    meanings = tuple(match[1] for match in _PIECE.finditer(term) if match[1] is not None)
+    return Needs(frozenset(r for r, whole in runs if whole), tuple(r for r, whole in runs if not whole), meanings)
 
 
 def _words(term: str) -> list[str]:
@@ -160,7 +192,7 @@ def _words(term: str) -> list[str]:
 def _runs(word: str) -> Iterator[tuple[str, bool]]:
     """Runs of letters and digits in a word. One beside a star or an optional hyphen may be part of a longer one."""
     word = word.lower()
-    for match in re.finditer(r"[a-z0-9]+", word):
+    for match in _RUN.finditer(word):
         beside = word[max(0, match.start() - 1) : match.start()] + word[match.end() : match.end() + 1]
         yield match[0], not set(beside) & set("-_*")
 
