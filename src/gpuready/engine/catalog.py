@@ -9,12 +9,14 @@ from importlib.resources import files
 from typing import TypeVar
 
 from gpuready.model.collector import Collector
+from gpuready.model.remedy import Remedy
 from gpuready.model.rule import Rule
 
 T = TypeVar("T")
 
 RULES = "gpuready.rules"
 COLLECTORS = "gpuready.collectors"
+REMEDIES = "gpuready.remedies"
 
 
 class CatalogueError(Exception):
@@ -69,6 +71,16 @@ def collectors() -> tuple[Collector, ...]:
             raise CatalogueError(f"two collectors give {collector.gives!r}")
         found[collector.gives] = collector
     return tuple(found.values())
+
+
+@cache
+def remedies() -> dict[str, Remedy]:
+    """By the id of the rule that each mends."""
+    found = {name: _entry(f"{REMEDIES}.{name}", "REMEDY", Remedy) for name in _modules(REMEDIES)}
+    for name, remedy in found.items():
+        if remedy.rule.replace("-", "_") != name:
+            raise CatalogueError(f"{REMEDIES}.{name} holds the remedy of rule {remedy.rule!r}")
+    return {remedy.rule: remedy for remedy in found.values()}
 
 
 def _modules(package: str) -> list[str]:

@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gpuready.engine import releases
 from gpuready.engine.design import gpus_of
 from gpuready.engine.diff import changes
 from gpuready.engine.leave import NS
 from gpuready.engine.ledger import Run, at_pointer, fields_of, merge_patch, replay
-from gpuready.engine.probing import ProbeFailed, run_probes
+from gpuready.engine.probing import FailedOn, ProbeFailed, run_probes
 from gpuready.engine.verdicts import gpu_verdicts
 from gpuready.engine.waits import WAITS
 from gpuready.model.digest import digest
 from gpuready.model.errors import Conflict, UserError
 from gpuready.model.facts.compute import ComputeReport
 from gpuready.model.facts.host import HostReport
+from gpuready.model.facts.runtime import Entered
 from gpuready.model.journal import Intent, Look, Receipt, Waited
 from gpuready.model.names import MANAGED_BY, MANAGER
 from gpuready.model.plan import (
@@ -26,6 +28,9 @@ from gpuready.model.plan import (
     Apply,
     Delete,
     DryRun,
+    Edit,
+    Helm,
+    HelmUninstall,
     Manual,
     Patch,
     Plan,
@@ -33,13 +38,14 @@ from gpuready.model.plan import (
     Ref,
     Release,
     Restore,
+    RuntimeEntry,
     Step,
     ref_of,
 )
-from gpuready.model.ports import Clock, Cluster, Journal
+from gpuready.model.ports import Charts, Clock, Cluster, Journal
 
 Json = dict[str, Any]
-PROBE_SECONDS = {"look": 150.0, "compute": 180.0, "clean": 120.0}
+PROBE_SECONDS = {"look": 150.0, "compute": 180.0, "clean": 120.0, "runtime": 240.0}
 RESTORE_TRIES = 10
 
 
@@ -61,7 +67,7 @@ class Done(NamedTuple):
 
 
 class Event(msgspec.Struct, frozen=True):
-    kind: str  # start | done | wait | note
+    kind: str  # start | done | wait | note | fail
     step: Step
     number: int  # of the step in its plan, from 1
     total: int
@@ -79,40 +85,59 @@ class Executor:
         clock: Clock,
         tell: Callable[[Event], None],
         limit: float | None = None,
+        charts: Charts | None = None,
     ) -> None:
-        """`limit`: seconds to wait for any one step, instead of the step's own."""
+        """`limit`: seconds to wait for any one step, instead of the step's own. `charts`: for steps of Helm alone."""
         self.cluster, self.journal, self.clock, self.tell, self.limit = cluster, journal, clock, tell, limit
+        self.charts = charts
 
     def run(self, plan: Plan) -> None:
-        """Every step that the journal does not show as done, in order. Raises StepFailed at the first that fails."""
-        run = self._replay()
-        for number, step in enumerate(plan.steps, 1):
-            if run.done(step):
-                continue
-            try:
-                self._perform(step, number, len(plan.steps), run)
-            except StepFailed:
-                raise
-            except UserError as error:
-                raise StepFailed(step, error) from error
+        """Every step that the journal does not show as done, in order. Raises StepFailed at the first that fails.
+
+        Where one fails on some of its nodes only, the stage is finished for the others before that is raised.
+        """
+        run, before = self._replay(), 0
+        for stage in plan.stages:
+            failed: list[StepFailed] = []
+            lost: frozenset[str] = frozenset()
+            for number, step in enumerate(stage.steps, before + 1):
+                part = None if run.done(step) else without(step, lost)
+                if part is None:
+                    continue
+                try:
+                    self._perform(part, number, len(plan.steps), run, whole=part is step)
+                except StepFailed:
+                    raise
+                except UserError as error:
+                    failed.append(StepFailed(step, error))
+                    if not isinstance(error, FailedOn):
+                        raise failed[-1] from error
+                    lost |= error.nodes
+                    self.tell(Event("fail", step, number, len(plan.steps), error.what))
+            if failed:
+                raise apart(failed)
+            before += len(stage.steps)
 
     def _replay(self) -> Run:
         run = replay(self.journal.entries())
         assert run is not None, "a journal begins with its start"
         return run
 
-    def _perform(self, step: Step, number: int, total: int, run: Run) -> None:
+    def _perform(self, step: Step, number: int, total: int, run: Run, whole: bool = True) -> None:
+        """Not `whole`: without some of its nodes; then the journal does not have it as done."""
         self.tell(Event("start", step, number, total))
         began = self.clock.monotonic()
         note = ""
         if step.id not in run.receipts:
             intent = run.intents.get(step.id) or self._intend(step)
             receipt = self._act(step, intent)
-            self.journal.append(receipt)
+            if whole:
+                self.journal.append(receipt)
             note = receipt.note
         if step.wait:
-            note = self._wait(step) or note
-            self.journal.append(Waited(at=self.clock.now(), step=step.id, note=note))
+            waited = self._wait(step)
+            self.journal.append(Waited(at=self.clock.now(), step=step.id, note=waited or note))
+            note = "; ".join(filter(None, (note, waited)))
         self.tell(Event("done", step, number, total, note, self.clock.monotonic() - began))
 
     def _wait(self, step: Step) -> str:
@@ -137,7 +162,20 @@ class Executor:
                 self._check(step, live)
                 before = {p: at_pointer(live, p) for p in fields_of(obj)} if isinstance(step.action, Patch) else {}
                 return live is not None, _uid(live), before
+            case Edit(ref=ref, to=to):
+                live = self.cluster.get(ref)
+                self._check_edit(step.action, live)
+                return True, _uid(live), {p: at_pointer(live, p) for p in to}
+            case Helm():
+                return True, "", releases.marks(self.cluster)
         return True, "", {}
+
+    def _check_edit(self, edit: Edit, live: Json | None) -> None:
+        if live is None or _uid(live) != edit.uid:
+            raise UserError(f"{edit.ref} has vanished since the plan was made", "gpuready doctor looks again")
+        others = [p for p, v in edit.to.items() if at_pointer(live, p) not in (v, edit.seen.get(p))]
+        if others:
+            raise UserError(f"{', '.join(others)} of {edit.ref} was changed since the plan was made", "plan again")
 
     def _check(self, step: Step, live: Json | None) -> None:
         obj = step.action.object  # type: ignore[union-attr]
@@ -166,15 +204,24 @@ class Executor:
                 return self._apply(action, intent)
             case Delete():
                 return self._delete(action)
+            case Edit():
+                return self._retried(lambda: self._edit(action))
             case Restore():
-                return self._restore(action)
+                return self._retried(lambda: self._restore(action))
             case Release():
                 return self._release(action)
             case Probe():
                 return self._probe(action)
+            case RuntimeEntry():
+                return self._configure(action)
             case DryRun():
                 self.cluster.create(action.object, dry_run=True)
                 return Done(note="would be admitted")
+            case Helm():
+                revision, note = releases.install(self.cluster, self.charts, self.clock, action, self.journal.hold)
+                return Done(uid=str(revision), note=note)
+            case HelmUninstall(release=name, namespace=namespace):
+                return Done(note=releases.uninstall(self.cluster, self.charts, name, namespace))
             case Manual():
                 raise UserError(action.text, "do it, then run again")
 
@@ -182,7 +229,8 @@ class Executor:
         meta = dict(action.object["metadata"])
         if intent.uid:
             meta["uid"] = intent.uid  # only this very object
-        return Done(uid=_uid(self.cluster.apply({**action.object, "metadata": meta}, manager=MANAGER)))
+        force = isinstance(action, Apply) and action.force
+        return Done(uid=_uid(self.cluster.apply({**action.object, "metadata": meta}, manager=MANAGER, force=force)))
 
     def _delete(self, action: Delete) -> Done:
         if action.ref == NS:
@@ -197,24 +245,38 @@ class Executor:
         )
         return Done()
 
-    def _restore(self, action: Restore) -> Done:
+    def _retried(self, work: Callable[[], Done]) -> Done:
         """A kubelet writes its Node every few seconds: written between our look and our change, it is judged anew."""
         for _ in range(RESTORE_TRIES - 1):
             with suppress(Conflict):
-                return self._restore_as_it_is(action)
-        return self._restore_as_it_is(action)
+                return work()
+        return work()
 
-    def _restore_as_it_is(self, action: Restore) -> Done:
+    def _edit(self, action: Edit) -> Done:
+        """`facts`: the fields that the API server keeps in another form than we gave them."""
+        live = self.cluster.get(action.ref)
+        self._check_edit(action, live)
+        assert live is not None
+        self._patch(action.ref, live, action.to)
+        kept = self.cluster.get(action.ref)
+        facts = {p: at_pointer(kept, p) for p, v in action.to.items() if at_pointer(kept, p) != v}
+        return Done(uid=action.uid, facts=facts)
+
+    def _patch(self, ref: Ref, live: Json, values: Mapping[str, Any]) -> None:
+        """Exactly this object in exactly this state."""
+        patch = merge_patch(values)
+        meta = patch.setdefault("metadata", {})
+        meta.update(uid=_uid(live), resourceVersion=live["metadata"]["resourceVersion"])
+        self.cluster.patch(ref, patch)
+
+    def _restore(self, action: Restore) -> Done:
         live = self.cluster.get(action.ref)
         if live is None or _uid(live) != action.uid:
             return Done(note="the object is gone; nothing to restore")
         mine = [p for p, v in action.ours.items() if at_pointer(live, p) == v]
         foreign = sorted(p for p in action.ours if p not in mine and at_pointer(live, p) != action.before.get(p))
         if mine:
-            patch = merge_patch({p: action.before.get(p) for p in mine})
-            meta = patch.setdefault("metadata", {})
-            meta.update(uid=action.uid, resourceVersion=live["metadata"]["resourceVersion"])
-            self.cluster.patch(action.ref, patch)
+            self._patch(action.ref, live, {p: action.before.get(p) for p in mine})
         return Done(note=f"left as somebody changed it since: {', '.join(foreign)}" if foreign else "")
 
     def _release(self, action: Release) -> Done:
@@ -236,13 +298,23 @@ class Executor:
     def _probe(self, action: Probe) -> Done:
         seconds = self.limit or PROBE_SECONDS[action.kind]
         answers = run_probes(self.cluster, action.pods, seconds, self.journal.hold)
-        failed = next((a for a in answers.values() if isinstance(a, ProbeFailed)), None)
+        failed = {n: a for n, a in answers.items() if isinstance(a, ProbeFailed)}
         if failed:
-            raise failed
+            raise FailedOn(failed) if action.kind == "clean" else next(iter(failed.values()))
         texts = {n: str(a) for n, a in answers.items()}
         if action.kind == "look":
             return self._looked(texts)
         return _computed(texts, action.nonce) if action.kind == "compute" else _cleaned(texts)
+
+    def _configure(self, action: RuntimeEntry) -> Done:
+        if not action.binaries and self.cluster.get(Ref(api_version="v1", kind="Node", name=action.node)) is None:
+            return Done(note="the node is gone; nothing to take out")
+        seconds = self.limit or PROBE_SECONDS["runtime"]
+        answer = run_probes(self.cluster, {action.node: action.pod}, seconds, self.journal.hold)[action.node]
+        if isinstance(answer, ProbeFailed):
+            raise answer
+        done = decode(answer, Entered, action.node)
+        return Done(facts=msgspec.to_builtins(done), note=str(done))
 
     def _looked(self, texts: Mapping[str, str]) -> Done:
         facts, found = {}, 0
@@ -256,6 +328,26 @@ class Executor:
         return Done(facts=facts, note=f"{found} of {len(facts)} have a GPU")
 
 
+def without(step: Step, nodes: frozenset[str]) -> Step | None:
+    """What is left of the step where these nodes are passed over; None: nothing."""
+    match step.action:
+        case Probe(pods=pods) if not nodes.isdisjoint(pods):
+            left = {n: pod for n, pod in pods.items() if n not in nodes}
+            action = msgspec.structs.replace(step.action, pods=left)
+            target = f"{len(left)} of {len(pods)} nodes"
+            return msgspec.structs.replace(step, action=action, target=target) if left else None
+        case Release(ref=ref) | Restore(ref=ref) if ref.kind == "Node" and ref.name in nodes:
+            return None
+    return step
+
+
+def apart(failed: list[StepFailed]) -> StepFailed:
+    """The first of what failed on some nodes, telling of all."""
+    first, *others = failed
+    what = "; ".join([first.cause.what, *(str(error.what) for error in others)])
+    return StepFailed(first.step, UserError(f"{what}; the other nodes are finished", first.cause.next))
+
+
 def _computed(texts: Mapping[str, str], nonce: str) -> Done:
     reports = {n: decode(t, ComputeReport, n) for n, t in texts.items()}
     verdicts = gpu_verdicts(tuple(reports), reports, {}, nonce)
@@ -266,22 +358,18 @@ def _computed(texts: Mapping[str, str], nonce: str) -> Done:
             f"the GPUs do not compute: {what}",
             "gpuready status shows the health that the agent sees; --undo takes this run back",
         )
-    replayed = " (replayed GPU)" if any(v.replayed for v in verdicts) else ""
+    stand_in = next((f" ({v.stand_in} GPU)" for v in verdicts if v.stand_in), "")
     return Done(
-        facts=msgspec.to_builtins(reports), note=f"{len(verdicts)} of {len(verdicts)} GPUs computed right{replayed}"
+        facts=msgspec.to_builtins(reports), note=f"{len(verdicts)} of {len(verdicts)} GPUs computed right{stand_in}"
     )
 
 
 def _cleaned(texts: Mapping[str, str]) -> Done:
     facts = {n: decode(t, dict[str, Any], n) for n, t in texts.items()}
-    return Done(facts=facts, note="; ".join(_cleaning(f) for f in facts.values()))
-
-
-def _cleaning(fact: Mapping[str, Any]) -> str:
-    left = fact.get("left") or []
-    count = len(fact.get("removed") or [])
+    count = sum(len(f.get("removed") or []) for f in facts.values())
     removed = f"removed {count} file{'' if count == 1 else 's'}"
-    return f"{removed}; left: {', '.join(map(str, left))}" if left else removed
+    left = [f"node/{n}: {', '.join(map(str, f['left']))}" for n, f in facts.items() if f.get("left")]
+    return Done(facts=facts, note=f"{removed}; left on {'; '.join(left)}" if left else removed)
 
 
 def decode(text: str, type_: Any, node: str) -> Any:

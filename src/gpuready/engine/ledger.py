@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from gpuready.engine import runtime_steps
 from gpuready.model.journal import End, Entry, Intent, Inventory, Item, Look, Planned, Receipt, Start, Waited
-from gpuready.model.plan import Apply, Delete, Patch, Plan, Probe, Ref, Release, Restore, Step, ref_of
+from gpuready.model.plan import (
+    Apply,
+    Delete,
+    Edit,
+    Helm,
+    HelmUninstall,
+    Patch,
+    Plan,
+    Probe,
+    Ref,
+    Release,
+    Restore,
+    RuntimeEntry,
+    Step,
+    ref_of,
+    release_ref,
+)
 from gpuready.model.spec import Setup
+
+MEND = "mend "  # ids of steps that mend what is not ours begin with it
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -33,15 +52,38 @@ class Run(msgspec.Struct, kw_only=True):
 
     @property
     def inventory(self) -> Inventory:
-        """All that is ours: what was ours at the start, changed by every receipt since."""
+        """All that is ours: what was ours at the start, changed by every receipt since.
+
+        What a mend has changed for good is not ours: it stays when we leave.
+        """
+        ended = self.end is not None and self.end.outcome == "done"
+        return self._inventory(lambda step_id: not (ended and step_id.startswith(MEND)))
+
+    @property
+    def touched(self) -> Inventory:
+        """All that is ours and what this run has mended: from here an undo goes back to `start.inventory`."""
+        return self._inventory(lambda _: True)
+
+    def _inventory(self, counts: Callable[[str], bool]) -> Inventory:
         items = {i.ref: i for i in self.start.inventory.items}
         looks = dict(self.start.inventory.looks)
         for step_id, receipt in self.receipts.items():
+            if not counts(step_id):
+                continue
             step, intent = self.steps[step_id], self.intents[step_id]
             _account(step, intent, receipt, items)
             looks.update(_looks(step, receipt))
-        setup = self.setup if self.start.purpose == "up" and self.setup else self.start.inventory.setup
-        return Inventory(items=tuple(items.values()), looks=looks, setup=setup)
+        for step_id, intent in self.intents.items():  # it may have been done before its receipt was written
+            step = self.steps[step_id]
+            if counts(step_id) and step_id not in self.receipts and isinstance(step.action, RuntimeEntry | Edit):
+                _account(step, intent, Receipt(at=intent.at, step=step_id, uid=intent.uid), items)
+        return Inventory(items=tuple(items.values()), looks=looks, setup=self._asked_last)
+
+    @property
+    def _asked_last(self) -> Setup | None:
+        before = self.start.inventory.setup
+        asks = self.start.purpose == "up" or (self.start.purpose == "mend" and before is not None)
+        return self.setup if asks and self.setup else before
 
 
 def replay(entries: Iterable[Entry]) -> Run | None:
@@ -54,7 +96,8 @@ def replay(entries: Iterable[Entry]) -> Run | None:
             case _ if run is None:
                 continue
             case Planned():
-                run.plan, run.setup = entry.plan, entry.setup
+                # a run that had ended and is taken back is open again
+                run.plan, run.setup, run.end = entry.plan, entry.setup, None
                 run.steps.update({s.id: s for s in entry.plan.steps})
             case Intent():
                 run.intents[entry.step] = entry
@@ -80,10 +123,38 @@ def _account(step: Step, intent: Intent, receipt: Receipt, items: dict[Ref, Item
             before = {**intent.before, **(known.before if known else {})}
             ours = {**(known.ours if known else {}), **fields_of(obj)}
             items[ref] = Item(ref=ref, uid=receipt.uid, created=False, ours=ours, before=before)
-        case Delete(ref=ref) | Restore(ref=ref):
+        case Edit(ref=ref, to=to):
+            known = items.get(ref) or Item(ref=ref, uid=receipt.uid, created=False)
+            ours = {**known.ours, **to, **receipt.facts}
+            items[ref] = msgspec.structs.replace(known, ours=ours, before={**intent.before, **known.before})
+        case Helm(ref=ref):
+            was = items[ref].before if ref in items else intent.before
+            applied = msgspec.to_builtins(step.action)
+            items[ref] = Item(ref=ref, uid=receipt.uid, created=True, applied=applied, before=was)
+        case HelmUninstall(release=name, namespace=namespace):
+            items.pop(release_ref(name, namespace), None)
+        case Delete(ref=ref):
             items.pop(ref, None)
+        case Restore(ref=ref, ours=fields):
+            _restored(ref, fields, items)
+        case RuntimeEntry():
+            items.pop(runtime_steps.ref_of(step.action), None)
+            if item := runtime_steps.item_of(step.action, receipt.facts):
+                items[item.ref] = item
         case Release() | Probe():
             pass
+
+
+def _restored(ref: Ref, fields: Mapping[str, Any], items: dict[Ref, Item]) -> None:
+    """Fields that are as they were are ours no more; an object of which nothing else is ours neither."""
+    known = items.get(ref)
+    if known is None:
+        return
+    ours = {p: v for p, v in known.ours.items() if p not in fields}
+    if ours or known.applied:
+        items[ref] = msgspec.structs.replace(known, ours=ours)
+    else:
+        del items[ref]
 
 
 def _looks(step: Step, receipt: Receipt) -> Mapping[str, Look]:

@@ -10,6 +10,7 @@ import msgspec
 from gpuready.components.native_agent.component import AGENT_RULES, PROBE_PRIORITY, namespace
 from gpuready.model.facts.cluster import Permission
 from gpuready.model.names import AGENT, MANAGED_BY, NAMESPACE
+from gpuready.model.spec import GPU_OPERATOR, NATIVE
 
 Json = dict[str, Any]
 
@@ -28,6 +29,14 @@ RBAC, ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
 POLICIES = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
 ROLES = ("clusterroles", "clusterrolebindings")
 
+GPU_CRDS = (  # collectors/crds.py
+    "clusterpolicies.nvidia.com",
+    "nvidiadrivers.nvidia.com",
+    "gpuclusters.nvidia.com",
+    "computedomains.resource.nvidia.com",
+    "nodefeatures.nfd.k8s-sigs.io",
+    "nodefeaturerules.nfd.k8s-sigs.io",
+)
 GO = ("delete", "list", "watch")  # delete, and see it gone
 READ = (
     Right(resources=("nodes", "pods"), verbs=("get", "list", "watch")),
@@ -77,8 +86,20 @@ WRITE = (
     ),
 )
 EXPLAIN = (
-    Right(resources=("events",), verbs=("list",)),
+    Right(resources=("events", "namespaces", "resourcequotas"), verbs=("list",)),
+    Right(group="node.k8s.io", resources=("runtimeclasses",), verbs=("list",)),
+    Right(group="nfd.k8s-sigs.io", resources=("nodefeatures",), verbs=("list",)),
+    Right(group="apiextensions.k8s.io", resources=("customresourcedefinitions",), verbs=("get",), names=GPU_CRDS),
     Right(resources=("pods/log",), verbs=("get",)),
+)
+# each for a remedy: a pod that keeps a GPU; labels of nodes and namespaces; DaemonSets of other stacks; CRDs
+FIX = (
+    Right(resources=("pods",), verbs=("delete",)),
+    Right(resources=("nodes", "namespaces"), verbs=("get", "patch")),
+    Right(group="apps", resources=("daemonsets",), verbs=("get", "list", "watch", "patch")),
+    Right(group="apiextensions.k8s.io", resources=("customresourcedefinitions",), verbs=("patch",), names=GPU_CRDS),
+    # `up` with another spec, where that is the remedy: the agent's pod is asked of admission first
+    Right(resources=("pods",), verbs=("create",), own=True),
 )
 ALL = READ + PROXY + PROBE + JOURNAL + WRITE
 
@@ -90,27 +111,66 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "verify": READ + PROXY + PROBE,
     "status": READ + PROXY,
     "doctor": READ + PROXY + EXPLAIN,
+    "doctor --host-facts": READ + PROXY + EXPLAIN + PROBE,
+    "doctor --fix": READ + PROXY + EXPLAIN + JOURNAL + FIX,
+    "why": READ + PROXY + EXPLAIN,
     "collect": READ + PROXY + EXPLAIN,
     "uninstall": READ + PROBE + JOURNAL + WRITE,
 }
 
 
-def permissions(verb: str) -> tuple[Permission, ...]:
+CHANGE = ("get", "create", "update", "patch", *GO)
+# Stack `gpu-operator`. Helm keeps its releases in Secrets of the operator's namespace, which the spec names, so that
+# the right is for all namespaces; and whoever creates the operator's ClusterRoles must hold all that they hold, or
+# `escalate` and `bind`. That is nearly as much as cluster-admin has.
+OPERATOR_READ = (
+    Right(resources=("namespaces",), verbs=("get",)),
+    Right(resources=("secrets",), verbs=("get", "list")),
+    Right(group="apiextensions.k8s.io", resources=("customresourcedefinitions",), verbs=("get",)),
+)
+OPERATOR = (
+    *OPERATOR_READ,
+    Right(resources=("namespaces", "secrets", "serviceaccounts", "configmaps", "services", "pods"), verbs=CHANGE),
+    Right(group="apps", resources=("deployments", "daemonsets"), verbs=CHANGE),
+    Right(group="batch", resources=("jobs",), verbs=CHANGE),
+    Right(group=RBAC, resources=("roles", *ROLES, "rolebindings"), verbs=CHANGE),
+    Right(group=RBAC, resources=("roles", "clusterroles"), verbs=("escalate", "bind")),
+    Right(group="apiextensions.k8s.io", resources=("customresourcedefinitions",), verbs=CHANGE),
+    Right(group="nvidia.com", resources=("clusterpolicies", "nvidiadrivers", "gpuclusters"), verbs=CHANGE),
+    Right(group="nfd.k8s-sigs.io", resources=("nodefeatures", "nodefeaturerules", "nodefeaturegroups"), verbs=CHANGE),
+)
+BY_STACK: Mapping[str, Mapping[str, tuple[Right, ...]]] = {
+    GPU_OPERATOR: {
+        "plan": OPERATOR_READ,
+        "apply": OPERATOR,
+        "up": OPERATOR,
+        "uninstall": OPERATOR,
+    }
+}
+
+
+def rights(verb: str, stack: str | None = None) -> tuple[Right, ...]:
+    """What the verb needs, whatever the stack, and what it needs for this one."""
+    return RIGHTS[verb] + BY_STACK.get(stack or NATIVE, {}).get(verb, ())
+
+
+def permissions(verb: str, stack: str | None = None) -> tuple[Permission, ...]:
     """Each single right that the verb needs, as a question to ask of the API."""
     return tuple(
         Permission(verb=v, group=right.group, resource=resource, namespace=NAMESPACE if right.own else "", name=name)
-        for right in RIGHTS[verb]
+        for right in rights(verb, stack)
         for resource in right.resources
         for name in right.names or ("",)
         for v in right.verbs
     )
 
 
-def manifests(verb: str, subject: Mapping[str, str]) -> list[Json]:
+def manifests(verb: str, subject: Mapping[str, str], stack: str | None = None) -> list[Json]:
     """Namespace, Role, ClusterRole and their bindings that give `subject` what the verb needs, and nothing more."""
-    name = f"gpuready-{verb}"
-    own = [_rule(r) for r in RIGHTS[verb] if r.own]
-    wide = [_rule(r) for r in RIGHTS[verb] if not r.own]
+    name = f"gpuready-{verb.replace(' --', '-')}"
+    needed = rights(verb, stack)
+    own = [_rule(r) for r in needed if r.own]
+    wide = [_rule(r) for r in needed if not r.own]
     return [
         namespace(),
         {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": _meta(name, NAMESPACE), "rules": own},

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from gpuready import __version__
+from gpuready.engine.design import served
 from gpuready.engine.execute import Event, Executor, StepFailed
 from gpuready.engine.gather import gather
-from gpuready.engine.leave import go_back
+from gpuready.engine.leave import NS, go_back
 from gpuready.engine.ledger import Run, replay
 from gpuready.engine.proposal import Proposal, Refused, propose
 from gpuready.model.errors import UserError
@@ -17,7 +18,7 @@ from gpuready.model.facts.cluster import ClusterFacts, Identity, Permission, Pod
 from gpuready.model.journal import End, Entry, Inventory, Planned, Start
 from gpuready.model.names import RESOURCE
 from gpuready.model.plan import Plan
-from gpuready.model.ports import Clock, Cluster, Journal, Reader
+from gpuready.model.ports import Charts, Clock, Cluster, Journal, Reader
 from gpuready.model.spec import Setup
 from gpuready.model.unknown import known
 
@@ -40,8 +41,10 @@ class Session:
         identity: Identity,
         permissions: tuple[Permission, ...] = (),
         limit: float | None = None,
+        charts: Charts | None = None,
     ) -> None:
-        """`limit`: seconds to wait for any one step (--timeout)."""
+        """`limit`: seconds to wait for any one step (--timeout). `charts`: for stack gpu-operator."""
+        self.charts = charts
         self.cluster, self.reader, self.journals, self.clock = cluster, reader, journals, clock
         self.identity, self.permissions, self.limit = identity, permissions, limit
 
@@ -57,8 +60,15 @@ class Session:
         run = self.last_run()
         return run.inventory if run else Inventory()
 
+    def at_rest(self) -> Inventory:
+        """All that is ours, for a run that is to begin. UserError where another one is not finished."""
+        run = self.last_run()
+        if run and run.open:
+            raise _unfinished(run)
+        return run.inventory if run else Inventory()
+
     def propose(self, setup: Setup, cluster: ClusterFacts, inventory: Inventory) -> Proposal:
-        return propose(self.cluster, setup, cluster, inventory)
+        return propose(self.cluster, setup, cluster, inventory, self.charts)
 
     # -- doing
 
@@ -75,10 +85,7 @@ class Session:
         `approve` raises to stop. `settled` is called once all nodes were looked at and may pin the spec (init).
         Raises Refused or UserError; what a failed look had changed is taken back first.
         """
-        run = self.last_run()
-        if run and run.open:
-            raise _unfinished(run)
-        inventory = run.inventory if run else Inventory()
+        inventory = self.at_rest()
         return self._go_on(setup, inventory, None, approve, tell, settled or _as_it_is, take_over)
 
     def _go_on(
@@ -114,10 +121,7 @@ class Session:
         take_over: bool = False,
     ) -> Proposal:
         """Look at the nodes, take the look's own traces back, and return the proposal that it makes possible."""
-        run = self.last_run()
-        if run and run.open:
-            raise _unfinished(run)
-        inventory = run.inventory if run else Inventory()
+        inventory = self.at_rest()
         first = self._agreed(setup, inventory, lambda p: approve(p) if p.plan.pending else None, _as_it_is, None)
         if not first.plan.pending:
             return first
@@ -125,7 +129,7 @@ class Session:
         self._carry_out(journal, first.plan, tell)
         try:
             seen = _run_of(journal).inventory
-            proposal = self.propose(setup, self.look_around(), seen)
+            proposal = propose(self.cluster, setup, self.look_around(), seen, look_only=True)
             if proposal.refused:
                 raise Refused(proposal)
         finally:
@@ -173,7 +177,7 @@ class Session:
 
     def _carry_out(self, journal: Journal, plan: Plan, tell: Callable[[Event], None]) -> None:
         try:
-            Executor(self.cluster, journal, self.clock, tell, self.limit).run(plan)
+            Executor(self.cluster, journal, self.clock, tell, self.limit, self.charts).run(plan)
         except StepFailed as failed:
             if not plan.pending:
                 journal.close(End(at=self.clock.now(), outcome="failed", why=failed.what))
@@ -188,7 +192,7 @@ class Session:
 
     def _undoing(self, run: Run, cluster: ClusterFacts | None = None) -> Plan:
         return go_back(
-            run.inventory,
+            run.touched,
             run.start.inventory,
             setup=run.setup or Setup(),
             cluster_uid=self.identity.uid,
@@ -203,7 +207,7 @@ class Session:
 
     def _finish_back(self, journal: Journal, plan: Plan, tell: Callable[[Event], None]) -> None:
         try:
-            Executor(self.cluster, journal, self.clock, tell, self.limit).run(plan)
+            Executor(self.cluster, journal, self.clock, tell, self.limit, self.charts).run(plan)
         except StepFailed as failed:
             journal.close(End(at=self.clock.now(), outcome="failed", why=failed.what))
             raise
@@ -227,6 +231,8 @@ class Session:
         run = _run_of(journal)
         assert run.plan is not None
         assert run.setup is not None
+        if run.plan.purpose == "mend":
+            return self._mended(journal, run.plan, tell)
         if run.plan.purpose != "up":
             self._finish_back(journal, run.plan, tell)
             return _run_of(journal)
@@ -237,6 +243,36 @@ class Session:
         else:
             journal.close(End(at=self.clock.now(), outcome="done"))
         return _run_of(journal)
+
+    def mend(
+        self,
+        plan: Plan,
+        setup: Setup,
+        approve: Callable[[Plan], None],
+        tell: Callable[[Event], None],
+        *,
+        take_over: bool = False,
+    ) -> Run:
+        """Carry out what `doctor --fix` proposes. What it changes is not ours; the undo of this very run takes it back.
+
+        A mend that nothing could take back leaves no journal where there was none before.
+        """
+        inventory = self.at_rest()
+        approve(plan)
+        journal = self.journals.open()
+        planned = Planned(at=self.clock.now(), plan=plan, setup=setup)
+        journal.begin(self._start("mend", inventory, journal), planned, take_over=take_over)
+        _tell_done(journal, tell)
+        return self._mended(journal, plan, tell)
+
+    def _mended(self, journal: Journal, plan: Plan, tell: Callable[[Event], None]) -> Run:
+        self._carry_out(journal, plan, tell)
+        run = _run_of(journal)
+        if run.start.inventory.items or {i.ref for i in run.touched.items} - {NS}:
+            journal.close(End(at=self.clock.now(), outcome="done"))
+            return _run_of(journal)
+        self._take_back(journal)
+        return run
 
     def undo(self, approve: Callable[[Plan], None], tell: Callable[[Event], None], *, take_over: bool = False) -> Plan:
         """Take back what the last run did, finished or not."""
@@ -261,13 +297,11 @@ class Session:
         take_over: bool = False,
     ) -> Plan | None:
         """Everything of ours out of the cluster. None: there was nothing."""
-        run = self.last_run()
-        if run and run.open:
-            raise _unfinished(run)
-        inventory = run.inventory if run else Inventory()
+        inventory = self.at_rest()
         if not inventory.items:
             return None
-        refuse_to_leave(self.look_around(), inventory, silent)
+        cluster = self.look_around()
+        refuse_to_leave(cluster, inventory, silent)
         setup = inventory.setup or Setup()
         plan = go_back(
             inventory,
@@ -275,6 +309,7 @@ class Session:
             setup=setup,
             cluster_uid=self.identity.uid,
             purpose="uninstall",
+            cluster=cluster,
             silent_nodes=silent,
         )
         approve(plan)
@@ -287,7 +322,7 @@ class Session:
 
 def refuse_to_leave(cluster: ClusterFacts, inventory: Inventory, silent: Collection[str]) -> None:
     """Uninstalling under running GPU pods would take their device plugin away; a silent node cannot be cleaned."""
-    ours = {i.ref.name for i in inventory.items if i.ref.kind == "Node"}
+    ours = set(served(inventory))
     holders = sorted(p.key for p in known(cluster.pods) if p.node in ours and holds_gpus(p))
     if holders:
         shown = ", ".join(holders[:8]) + (f" and {len(holders) - 8} more" if len(holders) > 8 else "")

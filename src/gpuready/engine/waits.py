@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gpuready.engine.probing import STUCK
+from gpuready.engine.operator_waits import crd_established, operator_gone, operator_ready
+from gpuready.engine.probing import ONE_LOOK, STUCK, FailedOn
 from gpuready.model.errors import UserError
 from gpuready.model.names import AGENT, NAMESPACE, RESOURCE
 from gpuready.model.plan import Ref, Wait
@@ -82,31 +83,93 @@ def _wait_for_pod(
     return True
 
 
-def agent_gone(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:
-    """No agent pod is left on the node."""
-    node = wait.args["node"]
-    for pod in agent_pods(cluster, node):
-        _wait_for_pod(cluster, pod, node, _gone, "end", wait.seconds, hold)
+def agents_gone(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:
+    """No agent pod is left on any of these nodes. Raises FailedOn with those where one is."""
+    nodes, left, late = set(wait.args["nodes"].split(",")), float(wait.seconds), {}
+    labels = f"app.kubernetes.io/name={AGENT}"
+    for pod in list(cluster.list_objects("v1", "Pod", namespace=NAMESPACE, labels=labels)):
+        node = pod.get("spec", {}).get("nodeName", "")
+        if node not in nodes:
+            continue
+        try:
+            _wait_for_pod(cluster, pod, node, _gone, "end", left, hold)
+        except TimeoutError as error:
+            late[node] = UserError(f"{error} within {wait.seconds} s", "gpuready apply --resume waits again")
+            left = ONE_LOOK
+    if late:
+        raise FailedOn(late)
     return ""
 
 
 def gpus_withdrawn(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:
-    """The node offers none any more: its kubelet has heard the agent's last list. A note where it has not: no error,
-    as a kubelet that missed it forgets a silent plugin after five minutes."""
-    left = {"capacity": 0}
+    """These nodes offer none any more: their kubelets have heard the agent's last list. A note where one has not: no
+    error, as a kubelet that missed it forgets a silent plugin after five minutes."""
+    late, left = {}, float(wait.seconds)
+    for node in wait.args["nodes"].split(","):
+        seen = {"capacity": 0}
 
-    def none(live: Json | None) -> bool:
-        left["capacity"] = whole((live or {}).get("status", {}).get("capacity", {}).get(RESOURCE))
-        return not left["capacity"]
+        def none(live: Json | None, seen: dict[str, int] = seen) -> bool:
+            seen["capacity"] = whole((live or {}).get("status", {}).get("capacity", {}).get(RESOURCE))
+            return not seen["capacity"]
 
-    node = wait.args["node"]
+        try:
+            cluster.wait_for(Ref(api_version="v1", kind="Node", name=node), none, timeout=left, each=hold)
+        except TimeoutError:
+            late[node], left = seen["capacity"], ONE_LOOK
+    say = (f"node/{node} still says {RESOURCE}: {capacity}" for node, capacity in late.items())
+    return f"{', '.join(say)}, until its kubelet forgets the plugin (5 minutes)" if late else ""
+
+
+def one_started(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:
+    """One of these pods ("ns/name,ns/name") has found a node and started. A note where none has: there may be another
+    reason why it waits, which the doctor names."""
+    refs = [Ref(api_version="v1", kind="Pod", namespace=ns, name=name) for ns, name in _keys(wait.args["pods"])]
+    first, *others = refs
+    seen: list[str] = []
+
+    def started(pod: Json | None) -> bool:
+        if pod and pod.get("status", {}).get("phase") in ("Running", "Succeeded"):
+            seen.append(f"{first.namespace}/{first.name}")
+        return bool(seen)
+
+    def each() -> None:
+        hold()
+        for ref in others:
+            if (cluster.get(ref) or {}).get("status", {}).get("phase") in ("Running", "Succeeded"):
+                seen.append(f"{ref.namespace}/{ref.name}")
+
     try:
-        cluster.wait_for(Ref(api_version="v1", kind="Node", name=node), none, timeout=wait.seconds, each=hold)
+        cluster.wait_for(first, started, timeout=wait.seconds, each=each)
     except TimeoutError:
-        return (
-            f"node/{node} still says {RESOURCE}: {left['capacity']}, until its kubelet forgets the plugin (5 minutes)"
-        )
-    return ""
+        return f"none of the pods that waited has started within {wait.seconds} s"
+    return f"pod/{seen[0]} has started"
+
+
+def _keys(pods: str) -> list[list[str]]:
+    return [key.split("/", 1) for key in pods.split(",")]
+
+
+def daemonset_ready(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:
+    """Its controller has seen the change, and every pod that it is to have is ready, of the newest template."""
+    namespace, name = wait.args["daemonset"].split("/", 1)
+    ref = Ref(api_version="apps/v1", kind="DaemonSet", namespace=namespace, name=name)
+    seen = {"ready": 0, "desired": 0}
+
+    def rolled_out(live: Json | None) -> bool:
+        if live is None:
+            raise UserError(f"ds/{wait.args['daemonset']} is gone", "gpuready doctor looks again")
+        status = live.get("status") or {}
+        seen.update(ready=status.get("numberReady", 0), desired=status.get("desiredNumberScheduled", 0))
+        current = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
+        by_hand = live["spec"].get("updateStrategy", {}).get("type") == "OnDelete"
+        updated = by_hand or status.get("updatedNumberScheduled", 0) >= seen["desired"]
+        return current and updated and seen["ready"] >= seen["desired"]
+
+    try:
+        cluster.wait_for(ref, rolled_out, timeout=wait.seconds, each=hold)
+    except TimeoutError:
+        return f"{seen['ready']} of {seen['desired']} pods are ready after {wait.seconds} s"
+    return f"{seen['ready']} of {seen['desired']} pods ready"
 
 
 def whole(quantity: Any) -> int:
@@ -144,7 +207,12 @@ def _raise_trouble(pods: list[Json], node: str) -> None:
 
 
 WAITS: Mapping[str, Callable[[Cluster, Wait, Callable[[], None]], str]] = {
+    "crd-established": crd_established,
+    "operator-ready": operator_ready,
+    "operator-gone": operator_gone,
     "gpus-allocatable": gpus_allocatable,
-    "agent-gone": agent_gone,
+    "agents-gone": agents_gone,
     "gpus-withdrawn": gpus_withdrawn,
+    "one-started": one_started,
+    "daemonset-ready": daemonset_ready,
 }

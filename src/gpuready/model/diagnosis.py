@@ -40,8 +40,9 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     causes: tuple[Cause, ...] = ()
     unread: tuple[Open, ...] = ()
     looked_at: int = 0  # rules judged
+    nothing: str = ""  # why there is nothing to judge: the cluster has no GPUs and nobody wants any
 
     @property
     def exit_code(self) -> int:
-        """2: something was found, 3: nothing was found and something could not be read, 0: well."""
+        """2: something was found, 3: nothing was found and something could not be read, 0: well, or no patient."""
         return 2 if self.causes else 3 if self.unread else 0

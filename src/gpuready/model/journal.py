@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gpuready.model.facts.host import HostReport
-from gpuready.model.plan import Plan, Ref
+from gpuready.model.plan import Helm, Plan, Ref
 from gpuready.model.spec import Setup
 
 
@@ -41,6 +41,12 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
 
     def item(self, ref: Ref) -> Item | None:
         return next((i for i in self.items if i.ref == ref), None)
+
+    @property
+    def release(self) -> Helm | None:
+        """The Helm release that is ours; one at most."""
+        applied = next((i.applied for i in self.items if i.ref.kind == "Release"), None)
+        return msgspec.convert(applied, Helm) if applied else None
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag="start"):

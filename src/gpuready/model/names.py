@@ -11,3 +11,4 @@ RUN_LABEL = "gpuready.dev/run"
 CREATED = "gpuready.dev/created"  # annotation: the run that created an object which may also be made by hand
 MANAGED_BY = {"app.kubernetes.io/managed-by": "gpuready"}
 TEMPLATE_LABEL = "gpuready.dev/template"  # on agent pods: digest of the pod spec that they were made from
+RESTART_RUNTIME = "restart-runtime"  # consent

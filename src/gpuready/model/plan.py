@@ -33,6 +33,7 @@ class Ref(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
 
 SHORT = {
+    "CustomResourceDefinition": "crd",
     "DaemonSet": "ds",
     "Namespace": "ns",
     "ServiceAccount": "sa",
@@ -77,10 +78,11 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     seconds: int = 300
 
 
-class Apply(msgspec.Struct, frozen=True, tag="apply"):
-    """Server-side apply of an object that is ours."""
+class Apply(msgspec.Struct, frozen=True, tag="apply", omit_defaults=True):
+    """Server-side apply of an object that is ours. `force`: fields that another manager holds become ours too."""
 
     object: Object
+    force: bool = False
 
 
 class Patch(msgspec.Struct, frozen=True, tag="patch"):
@@ -105,6 +107,16 @@ class Restore(msgspec.Struct, frozen=True, tag="restore"):
     before: Mapping[str, Any]  # path -> the value before; null: was absent
 
 
+class Edit(msgspec.Struct, frozen=True, tag="edit", omit_defaults=True):
+    """Give fields on somebody else's object other values, whoever set them; only where they are still as seen."""
+
+    ref: Ref
+    to: Mapping[str, Any] = {}  # path (JSON pointer) -> the value to be; null: absent
+    add: Mapping[str, tuple[Any, ...]] = {}  # path -> items to be in the list there; part of `to` once `seen` is known
+    uid: str = ""
+    seen: Mapping[str, Any] = {}  # path -> the value when the plan was made; null: absent
+
+
 class Release(msgspec.Struct, frozen=True, tag="release"):
     """Remove every field that the given field manager owns on an object (and on its status)."""
 
@@ -121,10 +133,65 @@ class Probe(msgspec.Struct, frozen=True, tag="probe", omit_defaults=True):
     nonce: str = ""  # compute: the report must carry it
 
 
+class RuntimeEntry(msgspec.Struct, frozen=True, tag="runtime", omit_defaults=True):
+    """Put a handler's entry into the configuration of a node's container runtime, or take ours out, and have it read.
+
+    Done by a short-lived pod, which is filled in when the plan is made.
+    """
+
+    node: str
+    runtime: str  # as the Node says it: containerd://2.2.9
+    handler: str
+    binaries: tuple[str, ...] = ()  # host paths; the first that is there is taken. Empty: take the entry out
+    pod: Object = {}
+
+    @property
+    def interrupts(self) -> str:
+        """CRI-O and docker read it anew while they run; containerd has to start anew (node/runtime_daemon.py)."""
+        return (
+            "containerd for seconds, no container" if self.runtime.startswith("containerd:") else "nothing: it reloads"
+        )
+
+
 class DryRun(msgspec.Struct, frozen=True, tag="dry-run"):
     """Ask the API server whether it would create this object; nothing is created."""
 
     object: Object
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A Helm chart, and what it was when it was read for the plan."""
+
+    source: str  # repository URL, OCI reference or path
+    name: str
+    version: str
+    digest: str  # sha256 of the archive, or of the folder's files
+
+
+class Helm(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag="helm"):
+    """Install or upgrade a release of a chart with these values and no others. Its CRDs are applied apart."""
+
+    release: str
+    namespace: str
+    chart: Chart
+    values: Mapping[str, Any]
+    digest: str  # of the values
+
+    @property
+    def ref(self) -> Ref:
+        return release_ref(self.release, self.namespace)
+
+
+class HelmUninstall(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag="helm-uninstall"):
+    """Uninstall a release, with its hooks."""
+
+    release: str
+    namespace: str
+
+
+def release_ref(name: str, namespace: str) -> Ref:
+    """Names a release in the inventory; the API knows it only by Helm's Secrets."""
+    return Ref(api_version="helm.sh/v3", kind="Release", name=name, namespace=namespace)
 
 
 class Manual(msgspec.Struct, frozen=True, tag="manual"):
@@ -133,7 +200,9 @@ class Manual(msgspec.Struct, frozen=True, tag="manual"):
     text: str
 
 
-Action = Apply | Patch | Delete | Restore | Release | Probe | DryRun | Manual
+Action = (
+    Apply | Patch | Edit | Delete | Restore | Release | Probe | RuntimeEntry | DryRun | Helm | HelmUninstall | Manual
+)
 
 
 class FieldChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -175,7 +244,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Everything that would be done to one cluster, in order."""
 
     cluster_uid: str
-    purpose: str  # up | uninstall
+    purpose: str  # up | mend | undo | uninstall
     spec_digest: str
     stages: tuple[Stage, ...]
     values: tuple[Value, ...] = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from gpuready.model.chart import ChartFiles
 from gpuready.model.journal import End, Entry, Planned, Start
-from gpuready.model.plan import Ref
+from gpuready.model.plan import Helm, Ref
 
 Json = dict[str, Any]
 
@@ -39,6 +40,20 @@ class Cluster(Protocol):
     def proxy_get(self, namespace: str, pod: str, port: int, path: str = "/") -> bytes: ...
 
     def logs(self, namespace: str, pod: str, *, container: str = "", previous: bool = False, limit: int = 0) -> str: ...
+
+
+class Charts(Protocol):
+    """Helm: reads charts and installs them into the cluster that the Cluster port leads to. Fails by UserErrors."""
+
+    def read(self, source: str, name: str, version: str) -> ChartFiles: ...
+
+    def install(self, action: Helm) -> None:
+        """Install or upgrade; without waiting for what the release's objects become."""
+        ...
+
+    def roll_back(self, release: str, namespace: str, revision: int) -> None: ...
+
+    def uninstall(self, release: str, namespace: str) -> None: ...
 
 
 class Reader(Protocol):

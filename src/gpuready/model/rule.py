@@ -42,6 +42,8 @@ class Rule(msgspec.Struct, frozen=True):
     link: str = ""  # of the chain (model/chain.py); every rule of layer `diagnose` has one
     symptom: bool = False  # a state that something else brings about: never a cause beside an earlier broken link
     because: tuple[str, ...] = ()  # ids of rules of which this finding is a consequence where both are found
+    signs: tuple[str, ...] = ()  # by which words it knows its cause (knowledge/lexicon.py)
+    next: str = ""  # where it is the same for every finding
 
 
 Status = Literal["pass", "found", "undetermined", "not-applicable", "crashed"]

@@ -7,13 +7,14 @@ Descriptions and examples are what the reader sees in the JSON Schema and in the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 API_VERSION = "gpuready.dev/v1alpha1"
 KIND = "GPUSetup"
+NATIVE, GPU_OPERATOR = STACKS = ("native", "gpu-operator")
 
 _LABEL = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _DNS = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
@@ -77,6 +78,47 @@ ServerUrl = Annotated[
         pattern=r"^(https?://[A-Za-z0-9.:/\[\]_%~-]+)?$",
         max_length=512,
         extra={"must": "be an http or https URL without user name, password and query"},
+    ),
+]
+# https://github.com/NVIDIA/gpu-operator/releases
+OperatorVersion = Annotated[
+    str,
+    Meta(
+        pattern=r"^v?[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{1,2}$",
+        extra={"must": "be a release of the GPU Operator, such as 26.7.0"},
+    ),
+]
+# https://helm.sh/docs/helm/helm_install/: a repository's address, an OCI reference, an archive or a folder
+ChartSource = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://[A-Za-z0-9.:/\[\]_%~-]+|oci://[A-Za-z0-9.:/\[\]_-]+|\.{0,2}/[A-Za-z0-9._+/-]*)$",
+        max_length=512,
+        extra={"must": "be a repository (https://...), an OCI reference (oci://...) or a path (./chart.tgz, /folder)"},
+    ),
+]
+# A place in a registry: host and path, without a tag
+RegistryPath = Annotated[
+    str,
+    Meta(
+        pattern=f"^{_HOST}(/{_REPOSITORY})?$",
+        max_length=255,
+        extra={"must": "be a registry and a path in it, such as registry.example.com/nvidia"},
+    ),
+]
+DriverVersion = Annotated[
+    str,
+    Meta(
+        pattern=r"^([0-9]{3,4}(\.[0-9]{1,3}){0,2}|sha256:[0-9a-f]{64})$",
+        extra={"must": "be a driver's version such as 580.65.06, or its branch such as 580 for precompiled ones"},
+    ),
+]
+NoProxy = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9.,:/*\[\]_-]*$",
+        max_length=4096,
+        extra={"must": "be hosts, domains and networks parted by commas"},
     ),
 ]
 
@@ -200,6 +242,107 @@ class Agent(Strict, frozen=True, kw_only=True):
     memory_limit: Annotated[Quantity, Meta(description="Memory limit of the agent.")] = "128Mi"
 
 
+class OperatorDriver(Strict, frozen=True, kw_only=True):
+    """The driver under stack `gpu-operator`."""
+
+    owner: Annotated[
+        Literal["auto", "operator", "host"],
+        Meta(
+            description="operator: its driver container builds or loads the driver. host: the node's own installation. "
+            "auto: host where the look finds a loaded driver on every GPU node, else operator."
+        ),
+    ] = "auto"
+    version: Annotated[
+        DriverVersion | None,
+        Meta(description="Version of the driver; without it the chart's own.", examples=["580.65.06"]),
+    ] = None
+    precompiled: Annotated[
+        bool, Meta(description="Use driver images made for one kernel; version is then a branch.")
+    ] = False
+    repository: Annotated[
+        RegistryPath | None,
+        Meta(
+            description="Where the driver image lies, if not where all images do.",
+            examples=["registry.example.com/gpu"],
+        ),
+    ] = None
+
+
+class Proxy(Strict, frozen=True, kw_only=True):
+    """For what the driver container fetches. Without user names and passwords: values are no place for them."""
+
+    http: Annotated[ServerUrl, Meta(description="HTTP_PROXY.", examples=["http://proxy.example.com:3128"])] = ""
+    https: Annotated[ServerUrl, Meta(description="HTTPS_PROXY.", examples=["http://proxy.example.com:3128"])] = ""
+    no_proxy: Annotated[
+        NoProxy,
+        Meta(
+            description="NO_PROXY: service, pod and node networks, .svc, .cluster.local, the API server.",
+            examples=["10.96.0.0/12,10.244.0.0/16,.svc,.cluster.local"],
+        ),
+    ] = ""
+
+
+class GpuOperator(Strict, frozen=True, kw_only=True):
+    """Stack `gpu-operator`: NVIDIA's GPU Operator, installed by its Helm chart."""
+
+    version: Annotated[
+        OperatorVersion | None,
+        Meta(
+            description="Release of the operator. Without it the newest whose documentation names the cluster's "
+            "Kubernetes version.",
+            examples=["26.7.0"],
+        ),
+    ] = None
+    chart: Annotated[
+        ChartSource,
+        Meta(description="Repository, OCI reference, or for air-gapped clusters an archive or folder of the chart."),
+    ] = "https://helm.ngc.nvidia.com/nvidia"
+    namespace: Annotated[DnsName, Meta(description="Namespace of the operator.")] = "gpu-operator"
+    driver: Annotated[OperatorDriver, Meta(description="The driver under stack gpu-operator.")] = OperatorDriver()
+    toolkit: Annotated[
+        Literal["operator", "host"],
+        Meta(description="Who installs the container toolkit and configures the runtime."),
+    ] = "operator"
+    operands_elsewhere: Annotated[
+        bool,
+        Meta(
+            description="Whether the operator may serve nodes that `nodes` does not mean. Without it they are labelled "
+            "nvidia.com/gpu.deploy.operands=false."
+        ),
+    ] = False
+    registry: Annotated[
+        RegistryPath | None,
+        Meta(
+            description="A mirror: takes the place of nvcr.io and registry.k8s.io in front of every image.",
+            examples=["registry.example.com/mirror"],
+        ),
+    ] = None
+    pull_secret: Annotated[
+        DnsName | None,
+        Meta(
+            description="A Secret of type kubernetes.io/dockerconfigjson in the operator's namespace, named wherever "
+            "the chart takes one.",
+            examples=["ngc-secret"],
+        ),
+    ] = None
+    proxy: Annotated[Proxy, Meta(description="For what the driver container fetches.")] = Proxy()
+    cdi: Annotated[
+        Literal["default", "on", "off"],
+        Meta(description="Whether devices reach pods by CDI; default: as the chart has it."),
+    ] = "default"
+    mig: Annotated[
+        Literal["default", "none", "single", "mixed"],
+        Meta(description="How MIG devices are offered; default: as the chart has it."),
+    ] = "default"
+    values: Annotated[
+        Mapping[str, Any],
+        Meta(
+            description="More values of the chart, laid over all others; each must be known to it. No secrets.",
+            examples=[{"dcgmExporter": {"enabled": False}}],
+        ),
+    ] = {}
+
+
 class Setup(Strict, frozen=True, kw_only=True):
     """What is asked for."""
 
@@ -210,7 +353,10 @@ class Setup(Strict, frozen=True, kw_only=True):
     platform: Annotated[
         Word, Meta(description="What the cluster was made with; generic is any conformant Kubernetes.")
     ] = "generic"
-    stack: Annotated[Word, Meta(description="What serves the GPUs; native is gpuready's own node agent.")] = "native"
+    stack: Annotated[
+        Word,
+        Meta(description="What serves the GPUs: native is gpuready's own agent, gpu-operator NVIDIA's."),
+    ] = "native"
     image: Annotated[Image | None, Meta(description="The one image of agent and probes, as the nodes pull it.")] = None
     nodes: Annotated[
         NodeChoice,
@@ -220,6 +366,9 @@ class Setup(Strict, frozen=True, kw_only=True):
         Driver, Meta(description="Where the NVIDIA driver's user space lies on the nodes, and who put it there.")
     ] = Driver()
     agent: Annotated[Agent, Meta(description="The node agent of stack native.")] = Agent()
+    gpu_operator: Annotated[GpuOperator, Meta(description="NVIDIA's GPU Operator, for stack gpu-operator.")] = (
+        GpuOperator()
+    )
 
 
 class GPUSetup(Strict, frozen=True, kw_only=True):

@@ -21,3 +21,9 @@ class GpuVerdict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     note: str = ""
     replayed: bool = False  # there was no GPU, only a recording of one: never reported as a plain PASS
     seconds: float | None = None
+    simulated: bool = False  # then replayed is true as well: there was not even a recording (gpuready demo)
+
+    @property
+    def stand_in(self) -> str:
+        """What there was instead of a GPU; empty where there was one."""
+        return "simulated" if self.simulated else "replayed" if self.replayed else ""

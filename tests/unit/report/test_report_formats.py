@@ -104,7 +104,7 @@ def test_junit_of_a_verification() -> None:
         "gpu-1 GPU-91bc0d11-6a55-4a3f-8ac2-c1c1f0c1a0b1"
         " skipped: UNDETERMINED: held by ml/cuda-vectoradd; scheduled: -, computed: -",
         "gpu-2 GPU-77d01f3e-7a55-4a3f-8ac2-c1c1f0c1a0b1 failure: Xid 79; scheduled: fail, computed: -",
-        "n GPU-1 system-out: replayed: there is no GPU, only a recording of one",
+        "n GPU-1 system-out: replayed: there is no GPU, only a stand-in for one",
     ]
 
 

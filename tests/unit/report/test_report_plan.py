@@ -165,7 +165,7 @@ def test_the_short_diff_names_what_it_leaves_out() -> None:
         ("note", {"text": "left as it was"}, "[ 3/12] create ds/a: left as it was"),
         ("done", {"number": 0, "total": 0}, "create ds/a ... done"),
         ("wait", {"width": 30, "text": "something long"}, "[ 3/12] create ds/a ... wai..."),
-        ("fail", {"width": 30, "text": "something long"}, "[ 3/12] create ds/a ... FAILED: something long"),
+        ("fail", {"width": 30, "text": "something long"}, "[ 3/12] create ds/a ...\n        FAILED: something long"),
     ],
 )  # fmt: skip
 def test_live_view(kind: Any, fields: dict[str, Any], shown: str) -> None:
