@@ -177,13 +177,23 @@ def _file(studio: Studio, name: str) -> str:
     return f"$ cat {name}\n{(studio.folder / name).read_text()}"
 
 
+def demonstrate(studio: Studio) -> None:
+    """It has a cluster of its own; on a narrow terminal, as most are."""
+    text, code = terminal.run([GPUREADY, "demo"], cwd=studio.folder, env=studio.env, columns=80)
+    if code:
+        raise SystemExit(f"gpuready demo: exit {code}\n{terminal.plain(text)}")
+    studio.keep(
+        "demo", "`gpuready demo`: a simulated cluster, a bad night, the mend", f"$ gpuready demo\n{text}# exit 0\n"
+    )
+
+
 def main() -> None:
     testbed = Testbed.attach()
     OUT.mkdir(exist_ok=True)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(testbed, Path(folder))
-        for part in (install, hold, leave, kill, wrong):
+        for part in (install, hold, leave, kill, wrong, demonstrate):
             part(studio)
     version = json.loads(testbed.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"].removeprefix("v")
     text = INDEX.format(
