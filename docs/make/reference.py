@@ -106,10 +106,14 @@ def rules() -> str:
 
 
 def diagnoses() -> str:
-    """In the order of the chain: what breaks first stands first."""
+    """In the order of the chain: what breaks first stands first; with what `doctor --fix` has a remedy for."""
     found = sorted(catalog.rules("diagnose"), key=lambda rule: (position(rule.link), rule.id))
-    rows = [f"| `{rule.id}` | {rule.link} | {rule.title}{' (symptom)' if rule.symptom else ''} |" for rule in found]
-    head = "## What `doctor` looks for\n\n| rule | link of the chain | what |\n|---|---|---|\n"
+    rows = [
+        f"| `{rule.id}` | {rule.link} | {rule.title}{' (symptom)' if rule.symptom else ''}"
+        f" | {'yes' if rule.id in catalog.remedies() else ''} |"
+        for rule in found
+    ]
+    head = "## What `doctor` looks for\n\n| rule | link of the chain | what | `--fix` |\n|---|---|---|---|\n"
     return head + "\n".join(rows) + "\n"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuready.knowledge.lexicon import LONGEST, means, plain, sign
+from gpuready.knowledge.lexicon import LONGEST, _pattern, plain, sign, signs_in
 
 MATCHES = [
     ("no runtime for", 'failed: no runtime for "nvidia" is configured'),
@@ -53,8 +53,37 @@ def test_what_is_no_sign_is_an_error(text: str) -> None:
 
 
 def test_a_line_is_looked_at_up_to_a_bound() -> None:
-    assert means("a" * (LONGEST - 10) + " not found", "absent")
-    assert not means("a" * LONGEST + " not found", "absent")
+    absent = sign("{absent}")
+    assert absent.matches(plain("a" * (LONGEST - 10) + " not found"))
+    assert not absent.matches(plain("a" * LONGEST + " not found"))
+
+
+def has(text: str, line: str) -> bool:
+    """The definition of a sign, without any of the short cuts."""
+    one = sign(text)
+    return all(_pattern(t).search(line) for t in one.wanted) and not any(_pattern(t).search(line) for t in one.unwanted)
+
+
+SIGNS = (
+    *dict.fromkeys(text for text, _ in MATCHES + DOES_NOT),
+    *("nouveau 1*", "gsp_*.bin & {absent}", "glibc_2* & {absent}", "cuda-12* & !{failing}", "{starting} nvml"),
+    *("*-gpu & -f*", "{gpu component} & {crashing}", "{nvidia library} .. {absent}"),
+)
+PIECES = (
+    *sorted({piece for _, line in MATCHES + DOES_NOT for piece in line.split() if len(piece) < 30}),
+    *("nouveau", "12345", "gsp_tu10x.bin", "glibc_2.34", "GLIBC2.34", "cuda12.4", "cuda_12", "starting", "NVML"),
+    *("my-gpu", "nvidia-device-plugin-ctr", "CrashLoopBackOff", "libnvidia-ml.so.1:", "cannot", "open", "-fPIC"),
+)
+
+
+@settings(deadline=None)  # the first line of a test pays for the index
+@given(
+    st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=12),
+    st.sampled_from([" ", "  ", "/", "-", "_", ""]),
+)
+def test_the_short_cuts_change_nothing(pieces: list[str], between: str) -> None:
+    line = plain(between.join(pieces))
+    assert signs_in(line).intersection(SIGNS) == {text for text in SIGNS if has(text, line)}
 
 
 @given(st.text(max_size=300))

@@ -10,6 +10,7 @@ from replayed import EIGHT, MIG, ask
 
 from testbed.replay import ReplayedNode, materialise
 
+pytestmark = pytest.mark.xdist_group("replayed cuda")  # compiled once
 CUDA = """
 c = ctypes.CDLL("libcuda.so.1")
 PTX = b".version 6.0\\n.target sm_50\\n.visible .entry vadd(){ret;}\\n"

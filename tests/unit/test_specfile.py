@@ -189,7 +189,7 @@ def test_the_name_of_a_file_cannot_break_a_message() -> None:
 
 def test_a_long_key_is_cut() -> None:
     [line], _ = refusal(HEAD + f"  {'a' * 500}: 1\n")
-    there = "cluster, platform, stack, image, nodes, driver, agent"
+    there = "cluster, platform, stack, image, nodes, driver, agent, gpuOperator"
     assert line == f"f.yaml:5:3: spec: unknown field '{'a' * 57}...'; there are {there}"
 
 
@@ -342,12 +342,24 @@ def test_every_type_and_constraint_of_the_model_is_checked() -> None:
         inspect.StrType: {"pattern", "max_length"},
         inspect.IntType: {"ge", "le"},
         inspect.LiteralType: {"values"},
+        inspect.BoolType: set(),
+        inspect.AnyType: set(),
     }
     node = yamlfile.Unread(yamlfile.Place(1, 1))
     for kind, _ in types_of_the_model():
         used = {name for name in kind.__struct_fields__ if getattr(kind, name) is not None}
         assert used <= checked[type(kind)], kind
         assert list(check(node, kind)) == []
+
+
+def test_truth_and_free_values() -> None:
+    text = HEAD + "  gpuOperator:\n    operandsElsewhere: 'yes'\n    values: {a: [1, {b: 1.5}], c: true}\n"
+    assert refusal(text) == (
+        ["f.yaml:6:24: spec.gpuOperator.operandsElsewhere: must be true or false, not text"],
+        FORMAT,
+    )
+    spec = specfile.load(text.replace("'yes'", "true"), "f.yaml").spec
+    assert (spec.gpu_operator.operands_elsewhere, spec.gpu_operator.values) == (True, {"a": [1, {"b": 1.5}], "c": True})
 
 
 def test_every_pattern_of_the_model_is_said_in_words() -> None:

@@ -41,6 +41,7 @@ TEXTS = [
     ],
     *["localhost/x:1", "a:0", "1:2/3:4", "[::1]:5000/a/b-c__d", "r.example.com/a@sha256:" + "0" * 64, "a" * 512],
     *["http://a", "https://[::1]:6443/~a/%20", "https://" + "a" * 504],
+    *["26.7.0", "v1.4.0", "580", "580.65.06", "oci://r/c", "./c.tgz", "../c", "10.96.0.0/12,.svc"],
 ]
 quick = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -67,6 +68,14 @@ def values_of(kind: inspect.Type) -> st.SearchStrategy[Any]:
         values = st.integers(kind.ge, kind.le)
     elif isinstance(kind, inspect.LiteralType):
         values = st.sampled_from(kind.values)
+    elif isinstance(kind, inspect.BoolType):
+        values = st.booleans()
+    elif isinstance(kind, inspect.AnyType):
+        values = st.recursive(
+            st.sampled_from(TEXTS) | st.booleans() | st.integers(),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(TEXTS), inner, max_size=3),
+            max_leaves=5,
+        )
     else:
         assert isinstance(kind, inspect.StrType)
         pattern, longest = re.compile(kind.pattern or ""), kind.max_length or 100

@@ -92,7 +92,8 @@ def sections() -> list[str]:
 
 
 PLACES = {"Setup": (), "Cluster": ("cluster",), "Image": ("image",), "NodeChoice": ("nodes",), "Driver": ("driver",)}
-PLACES |= {"Agent": ("agent",), "Toleration": ("nodes", "tolerations", 0)}
+PLACES |= {"Agent": ("agent",), "Toleration": ("nodes", "tolerations", 0), "GpuOperator": ("gpuOperator",)}
+PLACES |= {"OperatorDriver": ("gpuOperator", "driver"), "Proxy": ("gpuOperator", "proxy")}
 NEEDED: dict[str, dict[str, str]] = {"Cluster": {"uid": "1"}, "Image": {"reference": "a"}, "Toleration": {"key": "a"}}
 
 

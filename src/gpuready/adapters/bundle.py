@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from gpuready.model.errors import NotFound, UserError
+from gpuready.model.errors import Incomplete, NotFound, UserError
 from gpuready.model.facts.cluster import Identity
 from gpuready.model.ports import Source
 from gpuready.model.redact import redact
@@ -24,9 +26,11 @@ from gpuready.model.scrub import scrub
 
 VERSION = 1
 INDEX = "index.json"
+PROBE = "host "  # question of an entry: what the probe of this node printed
 MAX_FILES = 50_000
 MAX_FILE = 64 << 20  # bytes of one file
 MAX_BYTES = 512 << 20  # bytes of all files, unpacked
+MAX_INDEX = 8 << 20  # bytes of the index: some fifty thousand questions
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,6 +41,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
     next: str = ""
     absent: bool = False  # the API answered that there is no such thing
+    cut: bool = False  # a list of which `files` hold only the beginning
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,10 +58,13 @@ class Recorder:
 
     def __init__(self, source: Source, path: Path) -> None:
         """Raises OSError when the file cannot be made."""
+        if path.exists():
+            raise FileExistsError(path)
         self.source = source
         self.entries: list[Entry] = []
         self._count = 0
-        self._archive = tarfile.open(path, "x:gz", compresslevel=6)  # noqa: SIM115 - closed by `close`
+        self._file = Unnamed(path)
+        self._archive = tarfile.open(fileobj=self._file.open, mode="w:gz", compresslevel=6)  # noqa: SIM115
 
     def pages(self, path: str, params: Mapping[str, str] | None = None) -> Iterator[bytes]:
         names: list[str] = []
@@ -86,21 +94,41 @@ class Recorder:
         except UserError as error:
             self._refused(question, error)
             raise
-        text = redact(body.decode("utf-8", "replace")).encode()
-        self.entries.append(Entry(question=question, files=(self._keep(text, "json"),)))
+        self.entries.append(Entry(question=question, files=(self._keep(scrubbed(body), "json"),)))
         return body
 
+    def keep_probe(self, node: str, answer: str | UserError) -> None:
+        """What the probe of a node printed, or why there is nothing: it is asked before, and not through a source."""
+        if isinstance(answer, UserError):
+            self._refused(f"{PROBE}{node}", answer)
+        else:
+            name = self._keep(redact(answer).encode(), "json")
+            self.entries.append(Entry(question=f"{PROBE}{node}", files=(name,)))
+
     def close(self, identity: Identity, made_by: str, at: str, provoked: str = "") -> None:
-        """Write the index. A bundle without one is not finished, and is refused."""
+        """Write the index, and only now give the file its name. Raises FileExistsError when it has been taken."""
         index = Index(
             version=VERSION, made_by=made_by, at=at, identity=identity, entries=tuple(self.entries), provoked=provoked
         )
-        self._add(INDEX, msgspec.json.format(msgspec.json.encode(index), indent=1))
+        self._add(INDEX, msgspec.json.format(scrubbed(msgspec.json.encode(index)), indent=1))
         self._archive.close()
+        self._file.name_it()
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        self._file.close()
 
     def _refused(self, question: str, error: UserError, names: list[str] | None = None) -> None:
-        what, next_, absent = redact(error.what), redact(error.next), isinstance(error, NotFound)
-        self.entries.append(Entry(question=question, files=tuple(names or ()), error=what, next=next_, absent=absent))
+        self.entries.append(
+            Entry(
+                question=question,
+                files=tuple(names or ()),
+                error=redact(error.what),
+                next=redact(error.next),
+                absent=isinstance(error, NotFound),
+                cut=isinstance(error, Incomplete),
+            )
+        )
 
     def _keep(self, data: bytes, ending: str) -> str:
         self._count += 1
@@ -113,6 +141,35 @@ class Recorder:
         member.size = len(data)
         member.mode = 0o600
         self._archive.addfile(member, io.BytesIO(data))
+
+
+class Unnamed:
+    """A file, for its owner alone, that has no name until it is whole: nothing is left of it where we are killed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary: Path | None = None
+        try:
+            number = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o600)
+        except (AttributeError, OSError):  # not Linux, or a file system that has no such files
+            number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            self._temporary = Path(name)
+        self.open = os.fdopen(number, "w+b")
+
+    def name_it(self) -> None:
+        self.open.flush()
+        os.fsync(self.open.fileno())
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:  # with the number of a folder os.link follows the link that /proc shows, without it does not
+            os.link(self._temporary or f"/proc/self/fd/{self.open.fileno()}", self._path, src_dir_fd=folder)
+        finally:
+            os.close(folder)
+            self.close()
+
+    def close(self) -> None:
+        self.open.close()
+        if self._temporary:
+            self._temporary.unlink(missing_ok=True)
 
 
 def scrubbed(page: bytes) -> bytes:
@@ -157,6 +214,15 @@ class BundleSource:
             self._refuse(entry)
         return b"".join(self._answer(entry))
 
+    def probed(self) -> dict[str, str | UserError]:
+        """By node, as they were kept."""
+        found: dict[str, str | UserError] = {}
+        for entry in self.index.entries:
+            if entry.question.startswith(PROBE):
+                text = b"".join(self._answer(entry)).decode("utf-8", "replace")
+                found[entry.question.removeprefix(PROBE)] = UserError(entry.error, entry.next) if entry.error else text
+        return found
+
     def _entry(self, question: str) -> Entry:
         entry = self._entries.get(question)
         if entry is None:
@@ -172,6 +238,8 @@ class BundleSource:
     def _refuse(self, entry: Entry) -> NoReturn:
         if entry.absent:
             raise NotFound(entry.error, entry.next, code=404)
+        if entry.cut:
+            raise Incomplete(entry.error, entry.next)
         raise UserError(entry.error, entry.next)
 
 
@@ -184,10 +252,13 @@ def open_bundle(path: Path) -> BundleSource:
     except (OSError, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise UserError(f"{path} cannot be read as a bundle: {error}"[:300], "gpuready collect makes one") from None
     try:
-        index = msgspec.json.decode(files.pop(INDEX), type=Index)
+        told = files.pop(INDEX)
+        if len(told) > MAX_INDEX:
+            raise too_large(path)
+        index = msgspec.json.decode(told, type=Index)
     except KeyError:
         raise UserError(f"{path} is not complete: it has no {INDEX}", "collect it anew") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: {INDEX} is not what a bundle has: {error}"[:300], "collect it anew") from None
     if index.version != VERSION:
         raise UserError(
@@ -204,6 +275,8 @@ def _unpacked(path: Path) -> dict[str, bytes]:
             if number > MAX_FILES or member.size > MAX_FILE:
                 raise too_large(path)
             body: Any = archive.extractfile(member) if member.isreg() else None
+            if member.name in files:
+                raise UserError(f"{path} has {member.name[:80]!r} twice", "was it made by gpuready collect?")
             if body is not None:
                 files[member.name] = body.read()
     return files

@@ -20,6 +20,7 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 LOG_LIMIT = 1 << 20
 PROXY_LIMIT = 64 << 20
+POD_SECONDS = 10.0  # a pod that has not answered by then hangs
 PODS = Resource("", "v1", "pods", True)
 
 
@@ -200,6 +201,7 @@ def proxy(namespace: str, pod: str, port: int, path: str, *, https: bool) -> Cal
         target=Target("get", "pods/proxy", pod, namespace),
         accept="*/*",
         repeatable=True,
+        read_seconds=POD_SECONDS,
         limit=PROXY_LIMIT,
         through=f"pod {namespace}/{pod} port {port}",
     )

@@ -36,6 +36,11 @@ def check(node: Node, kind: inspect.Type, path: str = "") -> Iterator[Problem]:
         yield from _dict(node, kind, path)
     elif isinstance(kind, inspect.VarTupleType):
         yield from _items(node, kind, path)
+    elif isinstance(kind, inspect.BoolType):
+        if not (isinstance(node, Scalar) and isinstance(node.value, bool)):
+            yield _problem(node.place, path, f"must be true or false, not {_got(node)}")
+    elif isinstance(kind, inspect.AnyType):
+        return
     elif isinstance(kind, Leaf):
         fault = _leaf(node, kind, must)
         if fault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from msgspec import inspect
 from gpuready.adapters.kube_words import clean
 from gpuready.adapters.specfile_check import model, unwrap
 from gpuready.adapters.specfile_load import SpecError, load
-from gpuready.model.spec import GPUSetup
+from gpuready.model.spec import GPU_OPERATOR, GPUSetup
 
 WIDTH = 80
 MAX_EVIDENCE = 400  # characters; five lines of comment
@@ -29,7 +29,7 @@ def dump(setup: GPUSetup, evidence: Mapping[str, str]) -> str:
 
     Keys of `evidence` are paths: "spec.platform", "spec.nodes.names[gpu-1]". What looks like a secret in it is hidden.
     """
-    writer = _Writer(evidence)
+    writer = _Writer(evidence, _of_other_stacks(setup))
     for words in HEAD:
         writer.comment(words, "")
     writer.fields(setup, model(), "", "")
@@ -40,9 +40,17 @@ def dump(setup: GPUSetup, evidence: Mapping[str, str]) -> str:
     return text
 
 
+def _of_other_stacks(setup: GPUSetup) -> tuple[str, ...]:
+    """Parts that are as they are by default and have no meaning for this stack."""
+    operator = setup.spec.stack == GPU_OPERATOR
+    part, value = ("agent", setup.spec.agent) if operator else ("gpuOperator", setup.spec.gpu_operator)
+    return (f"spec.{part}",) if value == type(value)() else ()
+
+
 class _Writer:
-    def __init__(self, evidence: Mapping[str, str]) -> None:
+    def __init__(self, evidence: Mapping[str, str], left_out: Collection[str] = ()) -> None:
         self.lines: list[str] = []
+        self._left_out = left_out
         self._evidence = {path: f"detected: {clean(text, MAX_EVIDENCE)}" for path, text in evidence.items()}
 
     def fields(self, value: Any, kind: inspect.Type, path: str, indent: str) -> None:
@@ -53,6 +61,8 @@ class _Writer:
             here = f"{path}.{field.encode_name}" if path else field.encode_name
             inner, _ = unwrap(field.type)
             member = getattr(value, field.name, None)
+            if here in self._left_out:
+                continue
             if isinstance(inner, inspect.StructType):
                 self._section(field, member, here, indent)
             elif value is None or (member == _default(field) and (not member or here not in self._evidence)):
@@ -83,10 +93,11 @@ class _Writer:
 
     def _commented(self, field: inspect.Field, path: str, indent: str) -> None:
         about, value = _notes(field, "description"), _default(field)
-        line = f"{indent}#{_member(field.encode_name, value or _example(field))}"
-        if not value:
+        default = bool(value) or value is False
+        line = f"{indent}#{_member(field.encode_name, value if default else _example(field))}"
+        if not default:
             self._above(field, path, indent)
-        self._line(line, about if value else "example", indent)
+        self._line(line, about if default else "example", indent)
 
     def _set(self, field: inspect.Field, value: Any, path: str, indent: str) -> None:
         value = msgspec.to_builtins(value)

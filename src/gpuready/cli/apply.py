@@ -48,8 +48,9 @@ def command(
     session = opened.session
     show = Show(opened.identity, no_color=no_color, yes=yes, allow=allow, diff=diff)
     if undo:
-        show.guarded(lambda: session.undo(show.approve_back, show.tell, take_over=take_over))
-        click.echo("taken back: the cluster is as it was before that run")
+        back = show.guarded(lambda: session.undo(show.approve_back, show.tell, take_over=take_over))
+        if back.steps:
+            click.echo("taken back: the cluster is as it was before that run, as far as its plan could be undone")
         return 0
     if resume:
         return _resume(session, show, take_over)
@@ -81,4 +82,6 @@ def _resume(session: Session, show: Show, take_over: bool) -> int:
     click.echo(f"run {run.start.run} ({run.start.purpose}) is finished")
     if run.start.purpose == "up":
         click.echo("next:  gpuready verify")
+    if run.start.purpose == "mend":
+        click.echo("next:  gpuready doctor")
     return 0

@@ -20,7 +20,7 @@ def require_consents(plan: Plan, allowed: Collection[str]) -> None:
     """What cannot be undone is not covered by --yes: each kind is named by --allow."""
     for step in plan.steps:
         if step.consent and step.consent not in allowed:
-            why = step.undo.why if isinstance(step.undo, Irreversible) else "it cannot be undone"
+            why = step.undo.why if isinstance(step.undo, Irreversible) else f"it interrupts {step.interrupts}"
             raise UserError(
                 f"{step.verb} {step.target} needs your consent: {why}", f"add --allow={step.consent} if that is wanted"
             )

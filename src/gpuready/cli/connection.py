@@ -67,15 +67,29 @@ def change_options(function: F) -> F:
     return function
 
 
+def stack_option(function: F) -> F:
+    from gpuready.model.spec import STACKS
+
+    return click.option(
+        "--stack", type=click.Choice(STACKS), help="What is to serve the GPUs, where there is no spec yet."
+    )(function)
+
+
+UNASKED = ("status", "doctor", "why", "collect")  # they read what they may, and say what they may not
+
+
 class Opened(NamedTuple):
     session: Session
     client: Client
     identity: Identity
 
 
-def open_session(kubeconfig: str | None, context: str | None, verb: str, limit: float | None = None) -> Opened:
-    """Connect, learn which cluster it is, and ask which of the rights that the verb needs are there."""
+def open_session(
+    kubeconfig: str | None, context: str | None, verb: str, limit: float | None = None, stack: str | None = None
+) -> Opened:
+    """Connect, learn which cluster it is and, for a verb that changes it, which of its rights are there."""
     from gpuready.adapters.clock import SystemClock
+    from gpuready.adapters.helm import HelmProgram
     from gpuready.adapters.journal import ClusterJournals
     from gpuready.adapters.kube import connect
     from gpuready.adapters.lock import holder_identity
@@ -93,17 +107,20 @@ def open_session(kubeconfig: str | None, context: str | None, verb: str, limit: 
     )
     clock = SystemClock()
     journals = ClusterJournals(client, clock, identity.uid, holder_identity())
-    session = Session(client, client, journals, clock, identity, _permissions(client, verb), limit)
+    charts = HelmProgram(kubeconfig, client.context_name)
+    session = Session(client, client, journals, clock, identity, _permissions(client, verb, stack), limit, charts)
     return Opened(session, client, identity)
 
 
-def _permissions(client: Client, verb: str) -> tuple[Permission, ...]:
+def _permissions(client: Client, verb: str, stack: str | None) -> tuple[Permission, ...]:
     import msgspec
 
     from gpuready.engine.rights import permissions
     from gpuready.model.unknown import Unknown
 
-    wanted = permissions(verb)
+    if verb in UNASKED:
+        return ()
+    wanted = permissions(verb, stack)
     if client.can_i("*", "*", group="*").allowed:
         return tuple(msgspec.structs.replace(p, allowed=True) for p in wanted)
     out = []

@@ -6,7 +6,7 @@ import pathlib
 
 import click
 
-from gpuready.cli.connection import change_options, cluster_options, open_session
+from gpuready.cli.connection import change_options, cluster_options, open_session, stack_option
 from gpuready.model.errors import UserError
 
 
@@ -14,12 +14,14 @@ from gpuready.model.errors import UserError
 @click.option("--out", default="gpuready.yaml", show_default=True, metavar="FILE", help="Where to write the spec.")
 @click.option("--image", metavar="REF", help="Image that the nodes can pull.  [default: $GPUREADY_IMAGE]")
 @click.option("--pull-secret", metavar="NAME", help="Secret in gpuready-system to pull it with.")
+@stack_option
 @cluster_options
 @change_options
 def command(
     out: str,
     image: str | None,
     pull_secret: str | None,
+    stack: str | None,
     kubeconfig: str | None,
     context: str | None,
     no_color: bool,
@@ -39,7 +41,7 @@ def command(
     session, identity = opened.session, opened.identity
     show = Show(identity, no_color=no_color, yes=yes, allow=allow)
     cluster = session.look_around()
-    setup, evidence = detected_setup(cluster, image, pull_secret)
+    setup, evidence = detected_setup(cluster, image, pull_secret, stack)
     setup = ask_tolerations(setup, cluster, yes)
     proposal = show.guarded(lambda: session.survey(setup, show.approve, show.tell, take_over=take_over))
     done, more = pinned(proposal)

@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 NODE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")  # a Kubernetes object's name
+RUNTIME = re.compile(r"[a-z-]{1,20}://[A-Za-z0-9._+~-]{1,80}")
+HANDLER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label
 NONCE = re.compile(r"[A-Za-z0-9_-]{0,64}")
 
 
@@ -49,6 +51,23 @@ def look(host_prefix: str, node: str, nonce: str) -> None:
 
 
 @command.command()
+@host_prefix
+@node
+@click.option("--seen", multiple=True, metavar="PATH", help="Host path that is mounted whole; several times.")
+def host(host_prefix: str, node: str, seen: tuple[str, ...]) -> None:
+    """Read the state of the node for the doctor."""
+    import msgspec
+
+    from gpuready.model.scrub import scrub
+    from gpuready.node.host import host_facts
+    from gpuready.node.log import timestamp
+    from gpuready.node.sight import Sight
+
+    facts = host_facts(Sight.below(host_prefix, seen or ("/",)), node, os.uname().release, timestamp())
+    _print(scrub(msgspec.to_builtins(facts)))
+
+
+@command.command()
 @node
 @nonce
 @click.option("--expect", type=click.IntRange(0, 1024), help="How many GPUs this container asked for.")
@@ -75,6 +94,19 @@ def clean(host_prefix: str, kubelet_dir: str, cdi_dir: str) -> None:
     removed = [str(path).removeprefix(above) for path in done.removed]
     left = [f"{str(path).removeprefix(above)}: {why}" for path, why in done.left]
     _print({"removed": removed, "left": left})
+
+
+@command.command()
+@host_prefix
+@node
+@click.option("--runtime", "version", required=True, callback=_matching(RUNTIME), help="As the Node tells it.")
+@click.option("--handler", required=True, callback=_matching(HANDLER), help="Its name, as a RuntimeClass gives it.")
+@click.option("--binary", "binaries", multiple=True, help="The first that is there is taken; none: take the entry out.")
+def runtime(host_prefix: str, node: str, version: str, handler: str, binaries: tuple[str, ...]) -> None:
+    """Put a handler into the node's container runtime, or take it out, and have the runtime read it."""
+    from gpuready.node.runtime_entry import enter
+
+    _print(enter(host_prefix, version, handler, binaries, node))
 
 
 def _print(report: Any) -> None:

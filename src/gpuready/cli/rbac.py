@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gpuready.engine.rights import RIGHTS, manifests
+from gpuready.model.spec import NATIVE, STACKS
 
 
 @click.command("rbac")
@@ -12,12 +13,15 @@ from gpuready.engine.rights import RIGHTS, manifests
 @click.option("--user", help="Grant to this user.")
 @click.option("--group", help="Grant to this group.")
 @click.option("--serviceaccount", metavar="NAMESPACE:NAME", help="Grant to this service account.")
+@click.option("--stack", type=click.Choice(STACKS), default=NATIVE, show_default=True, help="What serves the GPUs.")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
-def command(verb: str, user: str | None, group: str | None, serviceaccount: str | None, output: str) -> None:
+def command(
+    verb: str, user: str | None, group: str | None, serviceaccount: str | None, stack: str, output: str
+) -> None:
     """Print the rights that VERB needs, for `kubectl apply -f -`: nothing less, nothing more."""
     from gpuready.cli.printing import documents
 
-    click.echo(documents(manifests(verb, _subject(user, group, serviceaccount)), output), nl=False)
+    click.echo(documents(manifests(verb, _subject(user, group, serviceaccount), stack), output), nl=False)
 
 
 def _subject(user: str | None, group: str | None, account: str | None) -> dict[str, str]:

@@ -11,14 +11,14 @@ import click
 
 from gpuready.cli import asking
 from gpuready.cli.connection import colour, terminal_width
-from gpuready.engine.design import gpus_of
+from gpuready.engine.design import gpus_of, served
 from gpuready.engine.execute import Event
 from gpuready.engine.proposal import Proposal, Refused
 from gpuready.engine.session import Session
-from gpuready.engine.verify import Verification, ask_agents, our_nodes, verify
+from gpuready.engine.verify import Verification, gpu_reports, verify
 from gpuready.model.errors import UserError
 from gpuready.model.facts.cluster import Identity
-from gpuready.model.plan import Plan
+from gpuready.model.plan import HelmUninstall, Plan, Probe
 from gpuready.model.redact import redact
 from gpuready.model.spec import Setup
 from gpuready.model.unknown import Unknown
@@ -138,6 +138,13 @@ class Show:
         elif not passing:
             click.echo(line)
 
+    def passing(self, text: str) -> None:
+        """What is being done, on a terminal only; empty: that line goes."""
+        if text:
+            self._line(f"{text} ...", passing=True)
+        else:
+            self._clear()
+
     def _clear(self) -> None:
         if sys.stdout.isatty():
             click.echo("\r\x1b[K", nl=False)
@@ -158,7 +165,7 @@ class Show:
 
     def verified(self, session: Session, setup: Setup | None, output: str = "text") -> int:
         inventory = session.inventory()
-        nodes = our_nodes(inventory)
+        nodes = served(inventory)
         setup = setup or inventory.setup
         if not nodes or setup is None:
             raise UserError("nothing of gpuready is installed on this cluster", "gpuready up installs it")
@@ -190,10 +197,11 @@ class Show:
     def status(self, session: Session, output: str) -> tuple[str, int]:
         run = session.last_run()
         inventory = run.inventory if run else session.inventory()
-        nodes = our_nodes(inventory)
+        nodes = served(inventory)
         pods = session.look_around().pods
-        agents = ask_agents(session.cluster, nodes) if nodes else {}
-        view = status_view(agents, pods, datetime.datetime.now(datetime.UTC))
+        now = datetime.datetime.now(datetime.UTC)
+        agents = gpu_reports(session.cluster, inventory, now.isoformat()) if nodes else {}
+        view = status_view(agents, pods, now)
         if output != "text":
             from gpuready.report.json_out import to_json, to_yaml
 
@@ -212,12 +220,18 @@ class Show:
         return self._left(plan, leave)
 
     def _left(self, plan: Plan, leave: Collection[str]) -> int:
-        nodes = sorted({s.target for s in plan.steps if s.verb == "clean"})
+        probes = [s.action for s in plan.steps if isinstance(s.action, Probe)]
+        nodes = sorted({f"node/{n}" for probe in probes for n in probe.pods})
         self.say("everything of gpuready is out of this cluster")
         if nodes:
             few = ", ".join(nodes[:4]) + (f" and {len(nodes) - 4} more" if len(nodes) > 4 else "")
             self.say(f"known remains on {few}: nvidia.com/gpu: 0 in the node's capacity until its kubelet restarts,")
             self.say("  the pulled image until the kubelet's garbage collection removes it, the folder /var/run/cdi")
+        if any(isinstance(s.action, HelmUninstall) for s in plan.steps):
+            self.say("known remains of the operator: nvidia.com/gpu: 0 in the capacity of nodes until their kubelets")
+            self.say("  restart, loaded kernel modules until a reboot, pulled images, and on CRI-O its drop-in file")
+        for item in plan.skipped:
+            self.say(f"left: {item.target}: {item.why}")
         for node in leave:
             self.say(f"UNDETERMINED  node/{node}: it did not answer; files of ours may lie on it")
         return 3 if leave else 0

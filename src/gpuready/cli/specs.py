@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gpuready.model.errors import UserError
-from gpuready.model.spec import Cluster, GPUSetup, Image, Metadata, Setup
+from gpuready.model.spec import NATIVE, STACKS, Cluster, GPUSetup, Image, Metadata, Setup
 from gpuready.model.unknown import Unknown
 
 if TYPE_CHECKING:
@@ -32,7 +32,17 @@ def read_spec(file: str | None) -> GPUSetup | None:
         spec = specfile.load_file(pathlib.Path(file or DEFAULT_FILE))
     else:
         return None
-    specfile.check_names(spec, platforms=tuple(catalogue.platforms()), stacks=("native",))
+    specfile.check_names(spec, platforms=tuple(catalogue.platforms()), stacks=STACKS)
+    return spec
+
+
+def agreeing(spec: GPUSetup | None, stack: str | None) -> GPUSetup | None:
+    """The spec, unless --stack says otherwise than it."""
+    if spec and stack and stack != spec.spec.stack:
+        raise UserError(
+            f"the spec says stack: {spec.spec.stack}, and --stack {stack}",
+            "change the spec; --stack is for where there is none yet",
+        )
     return spec
 
 
@@ -52,7 +62,19 @@ def _of(server: str) -> str:
     return f" at {server}" if server else ""
 
 
-def detected_setup(cluster: ClusterFacts, image: str | None, pull_secret: str | None) -> tuple[Setup, dict[str, str]]:
+def bare_setup(identity: Identity) -> Setup:
+    """What our pods are made from where nothing is installed: the spec that lies here, or the image that the
+    environment names."""
+    spec = read_spec(None)
+    if spec:
+        return for_cluster(spec, identity)
+    reference = os.environ.get("GPUREADY_IMAGE")
+    return Setup(image=Image(reference=reference)) if reference else Setup()
+
+
+def detected_setup(
+    cluster: ClusterFacts, image: str | None, pull_secret: str | None, stack: str | None = None
+) -> tuple[Setup, dict[str, str]]:
     """A spec from what is seen so far, with the evidence of each detected value by its path."""
     from gpuready.platforms import catalogue
 
@@ -67,6 +89,7 @@ def detected_setup(cluster: ClusterFacts, image: str | None, pull_secret: str | 
     setup = Setup(
         cluster=Cluster(uid=identity.uid, server=identity.server),
         platform=platform.name,
+        stack=stack or NATIVE,
         image=Image(reference=reference, pull_secret=pull_secret),
     )
     msgspec.convert(msgspec.to_builtins(setup), Setup)  # the flags obey the same patterns as the file
@@ -83,14 +106,14 @@ def pinned(proposal: Proposal) -> tuple[Setup, dict[str, str]]:
     from gpuready.knowledge.gpus import name as model_name
 
     wanted = design(proposal.setup, proposal.cluster, proposal.inventory)
-    names = tuple(sorted(wanted.layouts))
+    names = tuple(sorted(wanted.layouts or (n.name for n in wanted.choice.gpu_nodes)))
     evidence: dict[str, str] = {}
     for name in names:
         look = wanted.choice.looks[name]
         gpus = () if isinstance(look.gpus, Unknown) else look.gpus
         models = ", ".join(sorted({model_name(g.device_id) for g in gpus}))
-        replayed = " (replayed)" if look.replayed else ""
-        evidence[f"spec.nodes.names[{name}]"] = f"{gpus_of(look)} GPU on the PCI bus: {models}{replayed}"
+        stand_in = " (simulated)" if look.simulated else " (replayed)" if look.replayed else ""
+        evidence[f"spec.nodes.names[{name}]"] = f"{gpus_of(look)} GPU on the PCI bus: {models}{stand_in}"
     roots = {layout.root for layout in wanted.layouts.values()}
     setup = proposal.setup
     if len(roots) == 1:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpuready.cli.connection import change_options, cluster_options, open_session
+from gpuready.cli.connection import change_options, cluster_options, open_session, stack_option
 
 if TYPE_CHECKING:
     from gpuready.engine.proposal import Proposal
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.option("-f", "--file", metavar="FILE", help="The spec; - for stdin.  [default: ./gpuready.yaml if it is there]")
 @click.option("--image", metavar="REF", help="Image that the nodes can pull, where there is no spec yet.")
 @click.option("--pull-secret", metavar="NAME", help="Secret in gpuready-system to pull it with.")
+@stack_option
 @click.option("--diff", is_flag=True, help="Show every field that would change.")
 @cluster_options
 @change_options
@@ -24,6 +25,7 @@ def command(
     file: str | None,
     image: str | None,
     pull_secret: str | None,
+    stack: str | None,
     diff: bool,
     kubeconfig: str | None,
     context: str | None,
@@ -36,10 +38,10 @@ def command(
     """From bare nodes to proven GPUs: look, write the spec, plan, ask, apply, verify."""
     from gpuready.cli.asking import ask_tolerations
     from gpuready.cli.showing import Show
-    from gpuready.cli.specs import detected_setup, for_cluster, pinned, read_spec, write_spec
+    from gpuready.cli.specs import agreeing, detected_setup, for_cluster, pinned, read_spec, write_spec
 
-    spec = read_spec(file)
-    opened = open_session(kubeconfig, context, "up", timeout)
+    spec = agreeing(read_spec(file), stack)
+    opened = open_session(kubeconfig, context, "up", timeout, spec.spec.stack if spec else stack)
     session, identity = opened.session, opened.identity
     show = Show(identity, no_color=no_color, yes=yes, allow=allow, diff=diff)
     evidence: dict[str, str] = {}
@@ -47,7 +49,7 @@ def command(
         setup = for_cluster(spec, identity)
     else:
         cluster = session.look_around()
-        setup, evidence = detected_setup(cluster, image, pull_secret)
+        setup, evidence = detected_setup(cluster, image, pull_secret, stack)
         setup = ask_tolerations(setup, cluster, yes)
 
     def settled(proposal: Proposal) -> Setup:

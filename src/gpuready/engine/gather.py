@@ -62,7 +62,7 @@ def collect(reader: Reader, collector: Collector) -> Any:
         return Partial.of(fact, rest) if isinstance(fact, tuple) and fact else rest
     except UserError as error:
         return Unknown(error.what, ask=error.next)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Unknown(f"{collector.asks[0].path}: the answer is not what the API documents: {error}"[:300])
 
 

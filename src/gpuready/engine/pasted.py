@@ -40,4 +40,5 @@ def _path(obj: Json) -> str:
 def facts_of(text: str) -> dict[str, Any]:
     """The facts that rules of layer `diagnose` take."""
     pasted = read(text)
-    return {"cluster": gather(PastedReader(pasted.objects), NOWHERE, doctor=True), "said": pasted.said}
+    cluster = gather(PastedReader(pasted.objects), NOWHERE, doctor=True)
+    return {"cluster": cluster, "said": pasted.said, "agents": {}, "hosts": {}}

@@ -48,6 +48,7 @@ def _row(node: str, uuid: str, probe: Probe, agent: Agent, nonce: str) -> GpuVer
     }
     gates = judge(rules("verify"), facts)
     run = _run(uuid, probe)
+    reports = [report for report in (probe, agent) if not isinstance(report, Unknown)]
     return GpuVerdict(
         node=node,
         uuid=uuid,
@@ -55,7 +56,8 @@ def _row(node: str, uuid: str, probe: Probe, agent: Agent, nonce: str) -> GpuVer
         computed=_mark(gates, "gpu-computed", run),
         verdict=_verdict(gates, run),
         note=_note(gates),
-        replayed=any(not isinstance(report, Unknown) and report.replayed for report in (probe, agent)),
+        replayed=any(report.replayed for report in reports),
+        simulated=any(report.simulated is True for report in reports),
         seconds=run.seconds if run else None,
     )
 

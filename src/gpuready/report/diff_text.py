@@ -12,6 +12,7 @@ from gpuready.model.plan import (
     Apply,
     Delete,
     DryRun,
+    Edit,
     FieldChange,
     Manual,
     Patch,
@@ -19,6 +20,7 @@ from gpuready.model.plan import (
     Probe,
     Release,
     Restore,
+    RuntimeEntry,
     Step,
 )
 from gpuready.model.redact import HIDDEN
@@ -70,11 +72,13 @@ def _entries(step: Step, full: bool) -> Iterator[tuple[str, str]]:
             yield "-", f"every field that manager {manager} owns"
         case Probe(pods=pods):
             yield from ((" ", f"pod/{_name(pod)} on node/{node}, removed at once") for node, pod in pods.items())
+        case RuntimeEntry(handler=handler, binaries=binaries):
+            yield ("+", f"handler {handler} with {' or '.join(binaries)}") if binaries else ("-", f"handler {handler}")
         case DryRun():
             yield " ", "asked of the API server only; nothing is created"
         case Manual(text=text):
             yield " ", text
-        case Apply() | Patch():
+        case Apply() | Patch() | Edit():
             yield "+" if step.verb == "create" else "~", "the object as it was applied before"
 
 

@@ -14,14 +14,14 @@ MOST_OPEN = 5  # questions shown; the rest are counted
 
 def doctor_text(diagnosis: Diagnosis, *, width: int | None = 80, colour: bool = False) -> str:
     """Blocks with an empty line between them. Never empty: where nothing is wrong it says what that rests on."""
-    blocks = [_cause(cause, width, colour) for cause in diagnosis.causes]
+    blocks = [cause_text(cause, width, colour) for cause in diagnosis.causes]
     if diagnosis.unread:
         blocks.append(_unread(diagnosis.unread, width, colour))
     blocks.append(_last_line(diagnosis, width, colour))
     return "\n\n".join(blocks)
 
 
-def _cause(cause: Cause, width: int | None, colour: bool) -> str:
+def cause_text(cause: Cause, width: int | None, colour: bool) -> str:
     found = cause.found
     word: str = "SYMPTOM" if found.symptom else "CAUSE" if found.finding.sure else "LIKELY"
     role: Role = "warn" if found.symptom or not found.finding.sure else "fail"
@@ -64,6 +64,8 @@ def _last_line(diagnosis: Diagnosis, width: int | None, colour: bool) -> str:
     parts += [f"{alone} symptom{'' if alone == 1 else 's'} without a known cause"] if alone else []
     if not parts and diagnosis.unread:
         text, role = "undetermined: nothing was found, and not everything could be read", "unknown"
+    elif not parts and diagnosis.nothing:
+        text, role = f"nothing to judge: {diagnosis.nothing}", "heading"
     elif not parts:
         text, role = f"nothing is wrong: {diagnosis.looked_at} checks passed", "ok"
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gpuready.model.redact import redact
 from gpuready.model.spec import API_VERSION
 
 # Names of documents that differ from the struct's name.
@@ -38,7 +39,15 @@ def _encoded(value: Any, kind: str) -> bytes:
     body = msgspec.to_builtins(value, str_keys=True, order="deterministic")
     if not isinstance(body, dict):
         body = {"value": body}
-    return msgspec.json.encode({"apiVersion": API_VERSION, "kind": kind, **body})
+    return msgspec.json.encode({"apiVersion": API_VERSION, "kind": kind, **_redacted(body)})
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: _redacted(inner) for key, inner in value.items()}
+    return [_redacted(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _kind_of(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""JUnit XML, as Jenkins, GitLab and GitHub actions read it: of a verification, and of rules."""
+"""JUnit XML, as Jenkins, GitLab and GitHub actions read it: of a verification, of rules, of a diagnosis."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 from xml.etree import ElementTree
 
+from gpuready.model.chain import LINKS
+from gpuready.model.diagnosis import Diagnosis, Found, Open
 from gpuready.model.rule import Verdict
 from gpuready.model.verdict import GpuVerdict
 from gpuready.report.escape import one_line
@@ -37,7 +39,7 @@ def _gpu_case(v: GpuVerdict) -> _Case:
     outcome: Literal["passed", "failure", "skipped"] = (
         "passed" if v.verdict == "PASS" else "failure" if v.verdict == "FAIL" else "skipped"
     )
-    said = "replayed: there is no GPU, only a recording of one" if v.replayed else ""
+    said = f"{v.stand_in}: there is no GPU, only a stand-in for one" if v.stand_in else ""
     if outcome == "skipped":
         message = f"UNDETERMINED: {message}"
     return _Case(v.node, v.uuid, outcome, message, said, v.seconds or 0.0)
@@ -60,6 +62,31 @@ def _rule_case(v: Verdict) -> _Case:
         return _Case("rules", v.rule, "passed")
     ask = f"; would decide: {v.ask}" if v.ask else ""
     return _Case("rules", v.rule, "skipped", f"{v.status}: {v.missing}{ask}")
+
+
+def doctor_junit(diagnosis: Diagnosis) -> str:
+    """A testsuite for each link of the chain, in its order. What is found fails, each cause and each consequence a
+    case of its own; what was not read is skipped; a link of which neither can be said is one case that passed."""
+    cases: list[_Case] = []
+    for link in LINKS:
+        own = [_found_case(link, cause.found, "") for cause in diagnosis.causes if cause.found.link == link]
+        for cause in diagnosis.causes:
+            own += [_found_case(link, one, cause.found.rule) for one in cause.so if one.link == link]
+        own += [_open_case(one) for one in diagnosis.unread if one.link == link]
+        cases += own or [_Case(link, "nothing was found", "passed", said=diagnosis.nothing)]
+    return _document("gpuready doctor", "gpuready.doctor", cases)
+
+
+def _found_case(link: str, found: Found, of: str) -> _Case:
+    finding = found.finding
+    says = f"{finding.says}; follows from {of}" if of else finding.says
+    said = " | ".join((*finding.evidence, *((f"next: {finding.next}",) if finding.next else ())))
+    return _Case(link, f"{found.rule} {finding.at}", "failure", says, said)
+
+
+def _open_case(one: Open) -> _Case:
+    ask = f"; would decide: {one.ask}" if one.ask else ""
+    return _Case(one.link, one.rule, "skipped", f"UNDETERMINED: {one.missing}{ask}")
 
 
 def _document(name: str, prefix: str, cases: Sequence[_Case]) -> str:

@@ -10,6 +10,9 @@ from gpuready.model.plan import (
     Apply,
     Delete,
     DryRun,
+    Edit,
+    Helm,
+    HelmUninstall,
     Irreversible,
     Manual,
     Patch,
@@ -17,6 +20,7 @@ from gpuready.model.plan import (
     Probe,
     Release,
     Restore,
+    RuntimeEntry,
     Skipped,
     Step,
     Value,
@@ -169,12 +173,16 @@ def _sort(step: Step) -> str:
             return "create" if step.verb == "create" else "change"
         case Delete():
             return "restart" if step.verb == "restart" else "delete"
-        case Patch() | Restore() | Release():
+        case Patch() | Edit() | Restore() | Release() | RuntimeEntry():
             return "change"
         case Probe():
             return "probe"
         case DryRun():
             return "check"
+        case Helm():
+            return "create" if step.verb == "install" else "change"
+        case HelmUninstall():
+            return "delete"
         case Manual():
             return "do by hand"
 
@@ -184,6 +192,8 @@ def nothing_to_do(plan: Plan) -> str:
     objects = len(plan.unchanged) - nodes
     if plan.purpose == "uninstall":
         return "nothing to do: nothing of gpuready is in this cluster"
+    if plan.purpose == "undo":
+        return "nothing to do: nothing of that run can be taken back"
     if not plan.unchanged:
         return "nothing to do: no node of this cluster is meant by the spec and has a GPU"
     are = "is" if objects + nodes == 1 else "are"

@@ -6,9 +6,10 @@ import re
 from typing import Literal
 
 from gpuready.report.colour import Role, paint
-from gpuready.report.escape import cut, one_line
+from gpuready.report.escape import cut, one_line, wrap
 
 Kind = Literal["start", "wait", "note", "done", "fail"]
+HANG = 8  # columns
 _JUST_SECONDS = re.compile(r"^\d+(\.\d+)? s$")
 _ROLES: dict[str, Role] = {"done": "ok", "fail": "fail", "wait": "", "note": "", "start": ""}
 
@@ -27,15 +28,17 @@ def progress_line(
 ) -> str:
     """`[ 3/12] create ds/gpuready-agent ... done 0.2 s`. `elapsed` in seconds; without `total` the count is left out.
 
-    With `width`, lines that will be overwritten (start, wait) are cut to it; what stays on the screen is never cut.
+    With `width`, lines that will be overwritten (start, wait) are cut to it; what stays on the screen is wrapped.
     """
     head = f"{_count(number, total)}{one_line(f'{verb} {target}')}"
     if kind == "note":
-        return f"{head}: {one_line(text)}"
+        return "\n".join(wrap(f"{head}: {one_line(text)}", width, HANG))
     tail = _tail(kind, one_line(text), elapsed)
     if width is not None and kind in ("start", "wait"):
         return cut(f"{head} ...{tail and ' '}{tail}", width)
-    return f"{head} ...{tail and ' '}{paint(tail, _ROLES[kind], colour)}"
+    first, *rest = wrap(f"{head} ...{tail and ' '}{tail}", width, HANG)
+    at = len(head) + 5 if first.startswith(f"{head} ... ") else len(first)
+    return "\n".join([first[:at] + paint(first[at:], _ROLES[kind], colour), *rest])
 
 
 def _count(number: int, total: int) -> str:

@@ -44,8 +44,8 @@ def outcome(verdicts: Sequence[GpuVerdict]) -> Outcome:
             return Outcome(word, code, ROLES[word])
     if not verdicts:
         return Outcome("UNDETERMINED", 3, "unknown")
-    replayed = " (replayed)" if any(v.replayed for v in verdicts) else ""
-    return Outcome(f"PASS{replayed}", 0, "ok")
+    stand_in = next((f" ({v.stand_in})" for v in verdicts if v.stand_in), "")
+    return Outcome(f"PASS{stand_in}", 0, "ok")
 
 
 def verify_text(
@@ -70,7 +70,7 @@ def verify_text(
 
 
 def _row(v: GpuVerdict, names: dict[str, str]) -> list[str | Cell]:
-    verdict = f"{v.verdict} (replayed)" if v.replayed else v.verdict
+    verdict = f"{v.verdict} ({v.stand_in})" if v.stand_in else v.verdict
     took = "" if v.seconds is None else f"{v.seconds:.1f} s"
     return [
         v.node,

@@ -123,7 +123,7 @@ def _notes(report: AgentReport, gpu: Gpu, pods: tuple[Pod, ...] | Unknown, now: 
     late = age(report.as_of, now)
     if late is None or late > timedelta(minutes=2):
         notes.append(f"as of {short(late)} ago" if late else "age of this report unknown")
-    return [*notes, "replayed"] if report.replayed else notes
+    return [*notes, "simulated" if report.simulated else "replayed"] if report.replayed else notes
 
 
 def _pod_notes(holders: tuple[Holder, ...], pods: tuple[Pod, ...] | Unknown, now: datetime) -> list[str]:

@@ -8,14 +8,16 @@ said it and about what.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import yaml
 
 from gpuready.knowledge.speakers import family
 from gpuready.model.facts.said import Line, Said
+from gpuready.model.redact import redact
 from gpuready.model.unknown import Unknown
 from gpuready.texts.logline import ANSI, statement
 
@@ -24,6 +26,9 @@ Json = dict[str, Any]
 MAX_LINES = 200_000
 MAX_OBJECT = 4 << 20  # characters of one YAML or JSON document
 MAX_DEPTH = 64
+MAX_FAILED = 4 * MAX_OBJECT  # characters of what looks like documents and is none
+MAX_TEXT = 200  # characters of what is no text in an object
+INVISIBLE = dict.fromkeys((0, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 ONLY_PASTED = Unknown("only the pasted text was read", ask="gpuready doctor, on the cluster itself")
 
@@ -56,8 +61,9 @@ class Around(NamedTuple):
 
 
 def read(text: str) -> Pasted:
-    """Never fails: what is not understood is kept as lines."""
-    lines = [_bare(line) for line in text.splitlines()[:MAX_LINES]]
+    """Never fails: what is not understood is kept as lines. Secrets go first, but after what could stand in them."""
+    cut = text.replace("\r\n", "\n").replace("\r", "\n").split("\n", MAX_LINES)
+    lines = redact("\n".join(map(_bare, cut[:MAX_LINES]))).split("\n")
     objects: list[Json] = []
     taken: set[int] = set()
     for first, last, found in _documents(lines):
@@ -65,13 +71,18 @@ def read(text: str) -> Pasted:
         taken.update(range(first, last))
     said = (*_statements(lines, taken), *(line for obj in objects for line in messages(obj)))
     missing = [ONLY_PASTED]
-    if text.count("\n") > MAX_LINES:
+    if len(cut) > MAX_LINES:
         missing.append(Unknown(f"the text has more than {MAX_LINES} lines; the rest was not read", "paste less"))
     return Pasted(tuple(objects), Said(lines=said, missing=tuple(missing)))
 
 
 def _bare(line: str) -> str:
-    return QUOTE.sub("", ANSI.sub("", line).replace("\r", "").replace("\ufeff", "").replace("\0", ""))
+    """Without what is not seen and what mail puts before it. Most lines have none of it: that is asked first."""
+    if not line.isascii() or "\0" in line:
+        line = line.translate(INVISIBLE)
+    if "\x1b" in line:
+        line = ANSI.sub("", line)
+    return QUOTE.sub("", line) if line.startswith(">") else line
 
 
 # -- objects
@@ -79,42 +90,53 @@ def _bare(line: str) -> str:
 
 def _documents(lines: list[str]) -> Iterator[tuple[int, int, list[Json]]]:
     """(first line, line after the last, objects) of every JSON or YAML document that is an object of the API."""
-    at = 0
-    while at < len(lines):
-        end, found = at, None
+    at, failed = 0, 0
+    while at < len(lines) and failed < MAX_FAILED:
+        end: int = at
+        found: list[Json] = []
         if lines[at].startswith(("{", "[")):
-            end, found = _json_document(lines, at)
+            end = _json_end(lines, at)
+            found = _parsed(lines[at:end], _json)
         elif YAML_START.match(lines[at]):
-            end, found = _yaml_document(lines, at)
+            end = _yaml_end(lines, at)
+            found = _parsed(lines[at:end], _yaml)
         if found:
             yield at, end, found
+        elif end > at + 1:
+            failed += sum(map(len, lines[at:end]))
+            end = at  # one may begin within it
         at = max(end, at + 1)
 
 
-def _json_document(lines: list[str], at: int) -> tuple[int, list[Json]]:
-    """One on a line of its own, or one that kubectl indented: from a line that is a brace to the one that closes it."""
-    end = at + 1
-    if lines[at].rstrip() in ("{", "["):
-        close = "}" if lines[at].startswith("{") else "]"
-        end = next((n + 1 for n in range(at + 1, len(lines)) if lines[n].rstrip() == close), len(lines))
-    text = "\n".join(lines[at:end])
-    if len(text) > MAX_OBJECT or '"kind"' not in text:
-        return at, []
+def _parsed(lines: list[str], parse: Callable[[str], list[Json]]) -> list[Json]:
+    text = "\n".join(lines)
     try:
-        return end, _objects(json.loads(text))
-    except (ValueError, RecursionError):
-        return at, []
+        return parse(text) if len(text) <= MAX_OBJECT else []
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return []
 
 
-def _yaml_document(lines: list[str], at: int) -> tuple[int, list[Json]]:
+def _json_end(lines: list[str], at: int) -> int:
+    """One on a line of its own, or one that kubectl indented: from a line that is a brace to the one that closes it."""
+    if lines[at].rstrip() not in ("{", "["):
+        return at + 1
+    close = "}" if lines[at].startswith("{") else "]"
+    return next((n + 1 for n in range(at + 1, len(lines)) if lines[n].rstrip() == close), len(lines))
+
+
+def _yaml_end(lines: list[str], at: int) -> int:
     end = at + 1
     while end < len(lines) and YAML_LINE.match(lines[end]) and not lines[end].startswith("---"):
         end += 1
-    text = "\n".join(lines[at:end])
-    try:
-        return end, _objects(yaml.load(text, Loader=LOADER)) if _harmless(text) else []
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return at, []
+    return end
+
+
+def _json(text: str) -> list[Json]:
+    return _objects(json.loads(text)) if '"kind"' in text else []
+
+
+def _yaml(text: str) -> list[Json]:
+    return _objects(yaml.load(text, Loader=LOADER)) if _harmless(text) else []
 
 
 def _harmless(text: str) -> bool:
@@ -139,7 +161,21 @@ def _objects(value: Any) -> list[Json]:
         kind = value["kind"].removesuffix("List")
         items = [{"kind": kind, **item} if kind else item for item in value["items"] if isinstance(item, dict)]
         return [one for item in items for one in _objects(item)]
-    return [value]
+    return [_plain(value, 0)]
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """As the API could have sent it: YAML and JSON can say more (dates, halves of characters, endless numbers)."""
+    if isinstance(value, dict) and depth < MAX_DEPTH:
+        return {str(_plain(key, MAX_DEPTH)): _plain(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list) and depth < MAX_DEPTH:
+        return [_plain(inner, depth + 1) for inner in value]
+    if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < 1 << 63):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    text = value if isinstance(value, str) else str(value)[:MAX_TEXT]
+    return text.encode("utf-8", "replace").decode()
 
 
 def messages(obj: Json) -> Iterator[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuready.engine.diagnose import explain
 from gpuready.model.rule import Finding, Rule, Verdict
+from gpuready.report.doctor_text import doctor_text
 
 
 def rule(id_: str, link: str, *, symptom: bool = False, because: tuple[str, ...] = ()) -> Rule:
@@ -89,3 +90,11 @@ def test_exit_codes() -> None:
         3,
         2,
     ]
+
+
+def test_a_cluster_that_nothing_points_to_gpus_in_is_not_called_well() -> None:
+    rules = {"no-gpu-offered": rule("no-gpu-offered", "allocatable")}
+    none = Verdict(rule="no-gpu-offered", effect="fail", status="not-applicable", missing="no GPUs here")
+    diagnosis = explain(rules, [none])
+    assert (diagnosis.nothing, diagnosis.exit_code) == ("no GPUs here", 0)
+    assert doctor_text(diagnosis) == "nothing to judge: no GPUs here (exit 0)"

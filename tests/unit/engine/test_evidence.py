@@ -125,10 +125,10 @@ def test_what_does_not_concern_gpus_is_not_our_patient() -> None:
         event("Node", "web-1", "disk full"),
     ]
     events += [event("Pod", "by-class", "no handler"), event("Pod", "by-env", "no hook")]
-    by_class = pod("by-class", ("main", {}, RUNS))
+    by_class = pod("by-class", ("main", {}, {}))
     by_class["spec"]["runtimeClassName"] = "nvidia"
-    by_env = pod("by-env", ("main", {"env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}, RUNS))
-    train = pod("train", ("main", {"resources": GPU}, RUNS))
+    by_env = pod("by-env", ("main", {"env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}, {}))
+    train = pod("train", ("main", {"resources": GPU}, {}))
     pods = [pod("web", ("main", {}, RUNS), node="web-1"), train, by_class, by_env]
     assert [text for _, _, text in said(Api(lists(pods, events), {}))[0]] == [
         "no runtime",
@@ -139,6 +139,12 @@ def test_what_does_not_concern_gpus_is_not_our_patient() -> None:
         "no handler",
         "no hook",
     ]
+
+
+def test_what_was_said_of_a_pod_that_is_well_by_now_is_past() -> None:
+    events = [event("Pod", "train", "0/1 nodes are available"), event("Pod", "next", "0/1 nodes are available")]
+    pods = [pod("train", ("main", {"resources": GPU}, RUNS)), pod("next", ("main", {"resources": GPU}, {}))]
+    assert [where for _, where, _ in said(Api(lists(pods, events), {}))[0]] == ["event of pod/ml/next"]
 
 
 def test_the_logs_of_a_failing_component_are_read_now_and_before_and_each_sentence_once() -> None:
@@ -206,3 +212,40 @@ def test_a_line_knows_its_pod_and_node() -> None:
         node="gpu-1",
         where="log of pod/ml/train, container main",
     )
+
+
+def test_the_operator_speaks_in_the_conditions_of_its_object() -> None:
+    told = [
+        {"type": "Ready", "status": "True", "reason": "NFDLabelsMissing", "message": "No NFD labels found"},
+        {"type": "Error", "status": "False", "reason": "Ready", "message": ""},
+    ]
+    group, version = "/apis/nvidia.com", "/apis/nvidia.com/v1"
+    policy = {"metadata": {"name": "cluster-policy"}, "spec": {}, "status": {"state": "ready", "conditions": told}}
+    api = Api({**lists([]), f"{version}/clusterpolicies": [policy]}, {})
+    pages = api.pages
+
+    def served(path: str, params: Mapping[str, str] | None = None) -> Iterator[bytes]:
+        documents = {group: {"versions": [{"version": "v1"}]}, version: {"resources": [{"name": "clusterpolicies"}]}}
+        return iter([json.dumps(documents[path]).encode()]) if path in documents else pages(path, params)
+
+    api.pages = served  # type: ignore[method-assign]
+    where = "condition Ready of clusterpolicy/cluster-policy"
+    assert said(api) == ([("operator", where, "NFDLabelsMissing: No NFD labels found")], ())
+
+
+def test_what_was_said_of_a_pod_that_is_gone_is_past() -> None:
+    event = {"reason": "FailedScheduling", "message": "Insufficient nvidia.com/gpu", "reportingComponent": "scheduler"}
+    of = [{"kind": "Pod", "namespace": "ml", "name": name} for name in ("gone", "train")]
+    waits = pod("train", ("main", {"resources": GPU}, {}), status={"phase": "Pending"}, node="")
+    api = Api(lists([waits], events=[{**event, "involvedObject": one} for one in of]), {})
+    assert [where for _, where, _ in said(api)[0]] == ["event of pod/ml/train"]
+
+
+def test_what_a_daemonset_was_refused_is_past_once_all_its_pods_are_ready() -> None:
+    of = {"kind": "DaemonSet", "namespace": "gpu", "name": "nvidia-device-plugin"}
+    refused = {"involvedObject": of, "message": "violates PodSecurity", "reportingComponent": "daemonset-controller"}
+    daemonset = {"metadata": {"name": "nvidia-device-plugin", "namespace": "gpu"}}
+    for ready, told in ((1, []), (0, ["violates PodSecurity"])):
+        behind = {**daemonset, "status": {"desiredNumberScheduled": 1, "numberReady": ready}}
+        api = Api({**lists([], events=[refused]), "/apis/apps/v1/daemonsets": [behind]}, {})
+        assert [text for _, _, text in said(api)[0]] == told

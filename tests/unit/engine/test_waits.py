@@ -123,5 +123,5 @@ LEAVES = {
 
 @pytest.mark.parametrize(("frames", "note"), LEAVES.values(), ids=LEAVES.keys())
 def test_says_when_a_node_still_offers_what_has_left(frames: list[tuple[int | None, list[Json]]], note: str) -> None:
-    wait = Wait(until="gpus-withdrawn", args={"node": "n"}, seconds=1)
+    wait = Wait(until="gpus-withdrawn", args={"nodes": "n"}, seconds=1)
     assert gpus_withdrawn(Film(*frames), wait, lambda: None) == note

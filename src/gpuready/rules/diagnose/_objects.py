@@ -15,6 +15,7 @@ from gpuready.knowledge.plugins import serves_gpus
 from gpuready.knowledge.speakers import family
 from gpuready.model.facts.cluster import ClusterFacts, DaemonSet, Node, Pod, Taint
 from gpuready.model.facts.said import Said
+from gpuready.model.names import NAMESPACE
 from gpuready.model.rule import Finding, Rule
 from gpuready.model.unknown import TouchedUnknown, Unknown, known
 
@@ -131,7 +132,8 @@ def chosen(daemonset: DaemonSet) -> bool:
 
 def serves(daemonset: DaemonSet) -> bool:
     """Whether it is a device plugin for GPUs, ours included."""
-    return daemonset.device_plugin_dir and serves_gpus(daemonset.images, (daemonset.name, *daemonset.args))
+    ours = daemonset.namespace == NAMESPACE
+    return daemonset.device_plugin_dir and (ours or serves_gpus(daemonset.images, (daemonset.name, *daemonset.args)))
 
 
 def serving_pods(cluster: ClusterFacts) -> Iterator[tuple[str, Pod]]:

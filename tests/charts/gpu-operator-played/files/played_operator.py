@@ -20,7 +20,8 @@ RESOURCES = "/var/lib/kubelet/pod-resources"
 
 def ask(method, path, body=None, kind="application/json"):
     """The answer; None where there is no such object."""
-    headers = {"Authorization": f"Bearer {open(f'{ACCOUNT}/token').read()}", "Content-Type": kind}
+    with open(f"{ACCOUNT}/token") as token:
+        headers = {"Authorization": f"Bearer {token.read()}", "Content-Type": kind}
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(SERVER + path, data, headers, method=method)
     try:
