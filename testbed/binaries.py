@@ -21,6 +21,7 @@ from testbed.errors import TestbedError
 KUBERNETES = "1.34.4"
 RELEASES = {"1.31": "1.31.0", "1.34": KUBERNETES, "1.37": "1.37.2"}  # those that the cluster tests were run on
 CONTAINERD = "2.2.9"
+HELM = "3.22.0"  # for tests/cluster/test_operator.py alone: built when it asks
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
 CONTAINERD_BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr")  # ctr is for people: nothing needs it
 PACKAGED = {"runc": "runc", "busybox": "busybox-static", "docker-registry": "docker-registry"}  # binary: Debian package
@@ -76,6 +77,14 @@ class Binaries:
     def missing(self) -> list[Path]:
         """What is not there yet."""
         return [path for path in self.needed() if not path.exists()]
+
+    def helm(self, say: Say) -> Path:
+        """The helm program, built from its Go module where it is not there yet."""
+        path = self.root / "bin" / "helm"
+        if not path.exists():
+            with _one_at_a_time(self.root, say):
+                _helm(path, say)
+        return path
 
     def build(self, say: Say) -> None:
         """Make what is missing; one build at a time per folder. TestbedError says what is needed where it cannot."""
@@ -193,6 +202,18 @@ def _containerd(target: Path, say: Say) -> None:
         for name in CONTAINERD_BINARIES:
             (Path(folder) / name).rename(target / name)
     say(f"containerd {CONTAINERD}: built in {time.monotonic() - started:.0f} s")
+
+
+def _helm(path: Path, say: Say) -> None:
+    if path.exists():
+        return
+    say(f"building helm {HELM} from its Go module (1 to 2 minutes on 2 cores)")
+    module = f"helm.sh/helm/v{HELM.partition('.')[0]}"
+    with tempfile.TemporaryDirectory(prefix=WORK, dir=path.parent.parent) as folder:
+        flags = ["-trimpath", "-ldflags", f"-s -w -X {module}/internal/version.version=v{HELM}"]
+        argv = [_go(), "install", *flags, f"{module}/cmd/helm@v{HELM}"]
+        _run("helm", argv, Path(folder), {"CGO_ENABLED": "0", "GOBIN": folder})
+        (Path(folder) / "helm").rename(path)
 
 
 def go_mod(kubernetes: str) -> str:

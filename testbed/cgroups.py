@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,13 +29,18 @@ def create(name: str) -> None:
                     (folder / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
+def _below(folder: Path) -> Iterator[Path]:
+    """It and all cgroups below it; those that are removed while we look are passed over, which globs are not."""
+    return (Path(path) for path, _, _ in os.walk(folder))
+
+
 def members(name: str) -> set[int]:
     """Pids in the cgroup and below, in any hierarchy."""
     pids: set[int] = set()
     for hierarchy in hierarchies():
-        for file in (hierarchy / name).rglob("cgroup.procs"):
+        for folder in _below(hierarchy / name):
             try:
-                pids.update(int(line) for line in file.read_text().split())
+                pids.update(int(line) for line in (folder / "cgroup.procs").read_text().split())
             except (FileNotFoundError, OSError):
                 continue  # removed while we looked
     return pids
@@ -42,16 +48,17 @@ def members(name: str) -> set[int]:
 
 def pods(name: str) -> set[str]:
     """UIDs of the pods that have a cgroup below a node's."""
-    found = (path.name for hierarchy in hierarchies() for path in (hierarchy / name).glob("kubepods/**/pod*"))
-    return {folder.removeprefix("pod") for folder in found}
+    found = (path.name for hierarchy in hierarchies() for path in _below(hierarchy / name / "kubepods"))
+    return {folder.removeprefix("pod") for folder in found if folder.startswith("pod")}
 
 
 def pod_members(name: str, uid: str) -> set[int]:
     """Pids of one pod's containers below a node's cgroup (the kubelet's cgroupfs layout: .../podUID/...)."""
     found: set[int] = set()
     for hierarchy in hierarchies():
-        for pod in (hierarchy / name).glob(f"kubepods/**/pod{uid}"):
-            found |= members(str(pod.relative_to(hierarchy)))
+        for pod in _below(hierarchy / name / "kubepods"):
+            if pod.name == f"pod{uid}":
+                found |= members(str(pod.relative_to(hierarchy)))
     return found
 
 

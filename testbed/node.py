@@ -17,6 +17,9 @@ from testbed.settings import NodeGpus, Settings
 from testbed.space import Space, network_of, wait_for
 
 PLUGINS = "var/lib/kubelet/device-plugins"
+# As systemd keeps it (Restart=always): started again a second after it has ended. When the keeper is killed the kernel
+# kills containerd with it.
+KEPT = ("/bin/sh", "-c", 'while :; do setpriv --pdeathsig KILL "$@"; sleep 1; done', "sh")
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,9 @@ class Node:
         pki.kubeconfig(self.settings.state / "pki", f"client-{self.name}", self.root / "etc/kubernetes/kubelet.conf")
 
     def start_containerd(self) -> None:
-        """Start containerd and wait until it answers."""
+        """Start containerd, and whoever starts it again when it ends; wait until it answers."""
         if self.space.process("containerd") is None:
-            self.space.spawn("containerd", ["containerd"], self.settings.files().environment())
+            self.space.spawn("containerd", [*KEPT, "containerd"], self.settings.files().environment())
         for _ in wait_for(
             f"{self.name}: containerd answers; log: {self.settings.state}/log/{self.name}.containerd.log", 60
         ):

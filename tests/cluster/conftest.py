@@ -1,5 +1,6 @@
 """Cluster tests run in a testbed: python -m testbed up; python -m testbed exec -- python -m pytest tests/cluster."""
 
+import hashlib
 import subprocess
 import sys
 import uuid
@@ -10,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the package `testbed` is beside the tests and not installed
 
+import gpuready
 from gpuready.adapters.kube import Client, connect
 from testbed import Testbed, TestbedError
 from tests.cluster.kube_objects import account, ns
@@ -44,7 +46,16 @@ def namespace(cluster: Client) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def image(testbed: Testbed) -> str:
-    """The image of this very tree, pushed to the testbed's registry, by digest."""
+    """The image of this very tree, pushed to the testbed's registry, by digest. Made once for a testbed and a tree."""
+    sources = sorted(p for p in Path(gpuready.__file__).parent.rglob("*") if p.is_file() and p.suffix != ".pyc")
+    tree = hashlib.sha256(repr([(str(p), p.stat().st_mtime_ns) for p in sources]).encode()).hexdigest()
+    kept = testbed.settings.state / f"image-{tree[:16]}"
+    if not kept.exists():
+        kept.write_text(_push(testbed))
+    return kept.read_text()
+
+
+def _push(testbed: Testbed) -> str:
     done = subprocess.run(
         [GPUREADY, "image", "push", "--plain-http", f"{testbed.registry}/gpuready:test"], capture_output=True, text=True
     )

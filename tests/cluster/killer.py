@@ -1,6 +1,7 @@
 """Runs gpuready and kills it with SIGKILL at the Nth point of its journal: after intent, act, receipt and wait.
 
-usage: killer.py N LIST -- ARGUMENTS   N: 0 kills never; LIST: file that the names of the points passed are written to
+usage: killer.py N LIST -- ARGUMENTS   N: 0 kills never, a point's name kills there; LIST: file that the names of the
+points passed are written to
 KILLER_SIGNAL=SIGSTOP in the environment stops the process there instead.
 """
 
@@ -20,14 +21,14 @@ from gpuready.model.journal import End, Intent, Receipt, Waited
 class Points:
     """Counts the points passed; at the fatal one the process is gone, as if the power had failed."""
 
-    def __init__(self, fatal: int, log: str) -> None:
+    def __init__(self, fatal: str, log: str) -> None:
         self.fatal, self.log, self.passed = fatal, log, 0
 
     def at(self, name: str) -> None:
         self.passed += 1
         with open(self.log, "a") as file:
             file.write(f"{name}\n")
-        if self.passed == self.fatal:
+        if self.fatal in (str(self.passed), name):
             os.kill(os.getpid(), signal.Signals[os.environ.get("KILLER_SIGNAL", "SIGKILL")])
 
 
@@ -65,7 +66,7 @@ def _after(owner: type, method: str, points: Points, name: Callable[[Any], str])
 
 if __name__ == "__main__":
     fatal, log, _, *arguments = sys.argv[1:]
-    arm(Points(int(fatal), log))
+    arm(Points(fatal, log))
     from gpuready.cli.main import main
 
     main(arguments)

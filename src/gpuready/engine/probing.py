@@ -12,8 +12,11 @@ from gpuready.model.plan import Object, Ref
 from gpuready.model.ports import Cluster
 
 Json = dict[str, Any]
+SAID = 3  # nodes whose own words are told
+ONE_LOOK = 1.0  # seconds; for those that had the whole time while another one was waited for
 LOG_LIMIT = 1 << 20  # bytes; a report of 16 GPUs is 4 kB
 
+TIMEOUT = "Timeout"
 # Waiting reasons that do not mend themselves within a probe's time. Source: kubelet images/types.go, kuberuntime.
 STUCK = (
     "ImagePullBackOff",
@@ -33,6 +36,16 @@ class ProbeFailed(UserError):
         self.reason = reason
 
 
+class FailedOn(UserError):
+    """What was begun on several nodes failed on these, and is done on the others."""
+
+    def __init__(self, errors: Mapping[str, UserError]) -> None:
+        said = [error.what for error in errors.values()]
+        more = f"; and {len(said) - SAID} more nodes" if len(said) > SAID else ""
+        super().__init__("; ".join(said[:SAID]) + more, next(iter(errors.values())).next)
+        self.nodes = frozenset(errors)
+
+
 def pod_ref(pod: Object) -> Ref:
     return Ref(api_version="v1", kind="Pod", name=pod["metadata"]["name"], namespace=NAMESPACE)
 
@@ -40,20 +53,26 @@ def pod_ref(pod: Object) -> Ref:
 def run_probes(
     cluster: Cluster, pods: Mapping[str, Object], seconds: float, each: Callable[[], None]
 ) -> dict[str, str | ProbeFailed]:
-    """What each node's pod printed, or why it did not. Afterwards none of the pods is left."""
+    """What each node's pod printed, or why it did not. Afterwards none of the pods is left.
+
+    They run side by side; `seconds` is what each of them has, and all of them together.
+    """
     refs = {node: pod_ref(pod) for node, pod in pods.items()}
     for ref in refs.values():
+        each()
         remove(cluster, ref)
     out: dict[str, str | ProbeFailed] = {}
+    left = seconds
     try:
         for pod in pods.values():
             each()
             cluster.create(pod)
         for node, ref in refs.items():
             try:
-                out[node] = _result(cluster, node, ref, seconds, each)
+                out[node] = _result(cluster, node, ref, seconds, left, each)
             except ProbeFailed as failed:
                 out[node] = failed
+                left = ONE_LOOK if failed.reason == TIMEOUT else left
     finally:
         for ref in refs.values():
             with contextlib.suppress(UserError):
@@ -69,7 +88,7 @@ def remove(cluster: Cluster, ref: Ref) -> None:
     cluster.wait_for(ref, lambda pod: pod is None, timeout=60)
 
 
-def _result(cluster: Cluster, node: str, ref: Ref, seconds: float, each: Callable[[], None]) -> str:
+def _result(cluster: Cluster, node: str, ref: Ref, seconds: float, left: float, each: Callable[[], None]) -> str:
     seen: list[Json | None] = [None]
 
     def settled(pod: Json | None) -> bool:
@@ -77,12 +96,12 @@ def _result(cluster: Cluster, node: str, ref: Ref, seconds: float, each: Callabl
         return pod is None or _phase(pod) in ("Succeeded", "Failed") or _trouble(pod) is not None
 
     try:
-        pod = cluster.wait_for(ref, settled, timeout=seconds, each=each)
+        pod = cluster.wait_for(ref, settled, timeout=left, each=each)
     except TimeoutError:
         raise ProbeFailed(
             f"pod/{ref.name} on node/{node} did not finish in {seconds:.0f} s: {_where(seen[0])}",
             f"kubectl describe pod -n {NAMESPACE} {ref.name} while it runs",
-            reason="Timeout",
+            reason=TIMEOUT,
         ) from None
     if pod is None:
         raise ProbeFailed(f"pod/{ref.name} on node/{node} was deleted by somebody else", "run again", reason="Deleted")
