@@ -184,7 +184,13 @@ def test_an_interrupted_look_takes_its_pod_away(admin: Gpuready) -> None:
     before = settled(admin.testbed)
     command = [GPUREADY, "doctor", "--host-facts", "--node", "node1", "--yes"]
     with subprocess.Popen(
-        command, cwd=admin.folder, env=admin.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=admin.folder,
+        env=admin.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     ) as run:
         end = time.monotonic() + 60
         while "gpuready-host-node1" not in admin.testbed.kubectl("get", "pods", "-A", "-o", "name"):

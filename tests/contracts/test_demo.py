@@ -10,6 +10,8 @@ import pytest
 from gpuready.adapters.demo.server import SERVES, Api, Request
 from tests.contracts.exchanges import Form, by_kind, left_out, recorded, simulated, strangers
 
+pytestmark = pytest.mark.slow
+
 OTHERS = {  # what is no object or list
     "GET /version",
     "GET /apis/nfd.k8s-sigs.io ?limit",  # groups that the cluster does not have

@@ -56,6 +56,7 @@ class Life:
             step.said = f"{len(self.before[0])} objects, {len(self.before[1])} paths"
         if self.install():
             self.verify("cdi")
+            self.doctor()
             self.pods("cdi")
             self.compare_cdi()
             if self.options.full:
@@ -118,6 +119,15 @@ class Life:
                 raise Failed(f"verdicts {found['verdicts']}, injection {agent.get('injection')}")
             seconds = ", ".join(f"{v['verdict']} in {v['seconds']} s" for v in found["verdicts"])
             step.said = f"{seconds}; {found['removed']} of {found['probes']} probes removed"
+
+    def doctor(self) -> None:
+        """Silent on a node that is well: by the API and the agent, and by a look at the machine itself."""
+        for options in ((), ("--host-facts", "--yes")):
+            with self.record.step(" ".join(("gpuready doctor", *options))) as step:
+                text = self.cluster.ok("doctor", *options)
+                step.said = text.strip().splitlines()[-1]
+                if "nothing is wrong" not in step.said:
+                    raise Failed(text[-900:])
 
     def pods(self, injection: str) -> None:
         """Ordinary pods: our probe, and a C program in a bare image; each also with an LD_LIBRARY_PATH of its own."""

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 GPUREADY = str(Path(sys.executable).with_name("gpuready"))
 GOLDEN = Path(__file__).with_name("test_demo.golden.txt")
 SECONDS = 20
@@ -95,7 +97,14 @@ def test_in_time(place: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_kept_for_others_until_it_is_told_to_end(place: Path, number: signal.Signals) -> None:
     env = {**PLAIN, "TMPDIR": str(place), "PYTHONUNBUFFERED": "1"}
-    demo = subprocess.Popen([GPUREADY, "demo", "--keep"], cwd="/", env=env, stdout=subprocess.PIPE, text=True)
+    demo = subprocess.Popen(
+        [GPUREADY, "demo", "--keep"],
+        cwd="/",
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     assert demo.stdout
     try:
         kept = next(line.partition("=")[2].strip() for line in demo.stdout if "export KUBECONFIG=" in line)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.unit.test_bundle import index
 
+pytestmark = pytest.mark.slow
 MIB = 1 << 20
 MEASURED = """
 import resource, sys

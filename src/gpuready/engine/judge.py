@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from gpuready.model.rule import Finding, NotApplicable, Rule, Status, Verdict
@@ -17,7 +18,12 @@ def judge(rules: Iterable[Rule], facts: Mapping[str, Any]) -> tuple[Verdict, ...
 
 def asks(rule: Rule) -> tuple[str, ...]:
     """The facts that the rule wants, by name."""
-    return tuple(inspect.signature(rule.find).parameters)
+    return _parameters(rule.find)
+
+
+@lru_cache(1 << 12)  # every rule is judged anew for every diagnosis, and asking takes as long as most rules do
+def _parameters(find: Callable[..., object]) -> tuple[str, ...]:
+    return tuple(inspect.signature(find).parameters)
 
 
 def judge_rule(rule: Rule, facts: Mapping[str, Any]) -> Verdict:

@@ -24,7 +24,7 @@ import gpuready.node
 from gpuready.adapters import oci
 from gpuready.adapters.oci import Image
 
-pytestmark = pytest.mark.xdist_group("image")  # built once: it costs as much as a hundred other tests
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("image")]  # built once: as dear as a hundred other tests
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="changing the root directory needs root")
 
 
