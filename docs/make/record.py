@@ -28,6 +28,9 @@ from gpuready import __version__
 from testbed import Testbed
 from tests.cluster.product import GPUREADY
 from tests.cluster.test_bad_input import OTHER_PLUGIN
+from tests.cluster.test_demo import NODE, night
+from tests.cluster.test_fix import FIELDS, policies
+from tests.cluster.test_runtime import NVIDIA
 from tests.cluster.test_up import HOLDER
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -173,6 +176,49 @@ def wrong(studio: Studio) -> None:
         studio.kubectl("delete", "-f", "-", "--cascade=foreground", stdin=OTHER_PLUGIN)
 
 
+def at_night(studio: Studio) -> None:
+    """Two faults at once on a real kubelet and containerd; `runc` by another name stands in for NVIDIA's runtime."""
+    studio.quietly("up", "--yes")
+    node = studio.testbed.node(NODE)
+    runc = node.run(["which", "runc"], capture_output=True, text=True, check=True).stdout.strip()
+    (node.root / NVIDIA).symlink_to(runc)
+    night(studio)
+    takes = [studio.take("status"), studio.take("doctor", exit=2)]
+    fix = ("doctor", "--fix", "--yes", "--allow=delete-pod", "--allow=restart-runtime")
+    mended, code = studio.shown(*fix)
+    takes.append(f"$ gpuready {' '.join(fix)}\n{mended}# exit {code}\n")
+    studio.kubectl("delete", "namespace", "ml", "gpu-checks")
+    takes += [studio.take("verify"), studio.take("apply", "--undo", "--yes", "--allow=restart-runtime")]
+    what = "a finished pod whose sidecar keeps the GPU, and a runtime that lost its handler: both named, mended, proved"
+    studio.keep("night", what, *takes)
+    studio.kubectl("delete", "runtimeclass", "nvidia")
+    (node.root / NVIDIA).unlink()
+    studio.quietly("uninstall", "--yes")
+
+
+def stale_crd(studio: Studio) -> None:
+    """A ClusterPolicy of release 25.3.4 under the CRD of an older one; the chart in the folder brings its own."""
+    chart = studio.folder / "gpu-operator"
+    (chart / "crds").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: gpu-operator\nversion: v25.3.4\n")
+    (chart / "crds" / "clusterpolicies.yaml").write_text(json.dumps(policies(FIELDS)))
+    older = policies(field for field in FIELDS if field != "hostPaths")
+    labels = {"helm.sh/chart": "gpu-operator-v25.3.4"}
+    policy = {"apiVersion": "nvidia.com/v1", "kind": "ClusterPolicy", "spec": {"driver": {}}}
+    studio.kubectl("create", "-f", "-", stdin=json.dumps(older))
+    studio.kubectl("wait", "--for=condition=Established", f"crd/{older['metadata']['name']}", "--timeout=60s")
+    named = {**policy, "metadata": {"name": "cluster-policy", "labels": labels}}
+    studio.kubectl("create", "-f", "-", stdin=json.dumps(named))
+    takes = [studio.take("doctor", exit=2)]
+    fix = ("doctor", "--fix", "stale-crd-unknown-field", "--yes", "--chart", "gpu-operator")
+    mended, code = studio.shown(*fix)
+    takes += [f"$ gpuready {' '.join(fix)}\n{mended}# exit {code}\n", studio.take("apply", "--undo", "--yes")]
+    studio.keep(
+        "stale-crd", "a CRD that helm left from an older release: updated, never deleted, and taken back", *takes
+    )
+    studio.kubectl("delete", "crd", older["metadata"]["name"])
+
+
 def _file(studio: Studio, name: str) -> str:
     return f"$ cat {name}\n{(studio.folder / name).read_text()}"
 
@@ -193,7 +239,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(testbed, Path(folder))
-        for part in (install, hold, leave, kill, wrong, demonstrate):
+        for part in (install, hold, leave, kill, wrong, at_night, stale_crd, demonstrate):
             part(studio)
     version = json.loads(testbed.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"].removeprefix("v")
     text = INDEX.format(

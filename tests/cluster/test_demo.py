@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -19,6 +19,11 @@ from testbed.cluster import BUSYBOX
 from tests.cluster.product import Gpuready
 from tests.cluster.test_runtime import Machine, machine  # noqa: F401 (a fixture: containerd's files are put back)
 from tests.contracts.exchanges import Form, Recorder, record, recorded, simulated, strangers
+
+
+class HasTestbed(Protocol):
+    testbed: Testbed
+
 
 pytestmark = pytest.mark.cluster
 NODE = "node1"
@@ -42,7 +47,7 @@ def real(admin: Gpuready, beds: None, machine: Machine, tmp_path: Path) -> dict[
         through.write_text(json.dumps(_kubeconfig(recorder.url)))
         user = Gpuready(admin.testbed, admin.folder, admin.image, through)
         user.ok("up", "--yes")
-        _night(admin)
+        night(admin)
         user.ok("status")
         assert user.run("doctor").returncode == 2
         fixed = user.run("doctor", "--fix", "--yes", "--allow", "delete-pod", "--allow", "restart-runtime").stdout
@@ -63,7 +68,8 @@ def _kubeconfig(url: str) -> dict[str, Any]:
     }
 
 
-def _night(admin: Gpuready) -> None:
+def night(admin: HasTestbed) -> None:
+    """The demo's night on real nodes, until everything of it is there."""
     for obj in (*demo.namespaces(), demo.RUNTIME_CLASS):
         _create(admin, obj)
     for name in (demo.ML, demo.CHECKS):
@@ -87,12 +93,12 @@ def _busy(pod: dict[str, Any]) -> dict[str, Any]:
     return pod
 
 
-def _create(admin: Gpuready, obj: dict[str, Any]) -> None:
+def _create(admin: HasTestbed, obj: dict[str, Any]) -> None:
     done = admin.testbed.run(["kubectl", "create", "-f", "-"], input=json.dumps(obj), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-def _of(admin: Gpuready, namespace: str, pod: str, path: str) -> str:
+def _of(admin: HasTestbed, namespace: str, pod: str, path: str) -> str:
     return admin.testbed.kubectl("get", "pod", "-n", namespace, pod, "-o", f"jsonpath={path}")
 
 

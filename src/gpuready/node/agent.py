@@ -168,7 +168,8 @@ class Agent:
     async def _scans(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), self._pause())
+                async with asyncio.timeout(self._pause()):
+                    await self._look.wait()
             self._look.clear()
             await self.scan()
 

@@ -46,13 +46,15 @@ class HttpServer:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_SECONDS)
+            async with asyncio.timeout(REQUEST_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             head = b""
         method, path = parse(head)
         answer = await self._answer(method, path)
         writer.write(render(answer, with_body=method != "HEAD"))
-        await asyncio.wait_for(writer.drain(), REQUEST_SECONDS)
+        async with asyncio.timeout(REQUEST_SECONDS):
+            await writer.drain()
 
     async def _answer(self, method: str, path: str) -> Answer:
         if not method:
@@ -63,7 +65,8 @@ class HttpServer:
         if page is None:
             return Answer(status=404, body="pages: " + " ".join(self._pages) + "\n")
         try:
-            return await asyncio.wait_for(page(), ANSWER_SECONDS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await page()
         except TimeoutError:
             return Answer(status=503, body=f"no answer within {ANSWER_SECONDS:.0f} s\n")
 

@@ -8,6 +8,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -71,10 +72,9 @@ class NodeWriter:
             self._wake.clear()
             failed = [await self._try(part) for part in (self._write_condition, self._write_labels, self._write_events)]
             delay, pause = (pause, min(pause * 2, LONGEST_PAUSE)) if any(failed) else (HEARTBEAT, FIRST_PAUSE)
-            try:
-                await asyncio.wait_for(self._wake.wait(), delay)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -31,7 +31,8 @@ class Asker:
                 raise NvmlError("NVML does not return from an earlier call", "look at dmesg on the node")
             running = asyncio.get_running_loop().run_in_executor(self._pool, question)
             try:
-                return await asyncio.wait_for(asyncio.shield(running), CALL_SECONDS)
+                async with asyncio.timeout(CALL_SECONDS):
+                    return await asyncio.shield(running)
             except TimeoutError as error:
                 self._stuck = running
                 raise NvmlError(

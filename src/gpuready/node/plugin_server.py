@@ -124,7 +124,8 @@ class Serving:
         ours = self.in_place()
         self._server.close()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._server.wait_closed(), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._server.wait_closed()
         if ours:
             self.path.unlink(missing_ok=True)
 
@@ -151,7 +152,8 @@ async def serve(path: Path, plugin: Plugin, observe: Observe) -> Serving:
 async def answers(path: Path) -> bool:
     """Whether anybody listens at this socket."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_unix_connection(str(path)), timeout=1.0)
+        async with asyncio.timeout(1.0):
+            _, writer = await asyncio.open_unix_connection(str(path))
     except (OSError, TimeoutError):
         return False
     writer.close()

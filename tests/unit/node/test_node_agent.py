@@ -46,7 +46,8 @@ class Running:
         assert self.process
         if self.process.returncode is None:
             self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 10)
+        async with asyncio.timeout(10):
+            return await self.process.wait()
 
     def hang_up(self) -> None:
         """SIGHUP: look again and register again, at once."""

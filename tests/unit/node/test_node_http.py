@@ -33,7 +33,8 @@ async def send(port: int, data: bytes, *, hang_up: bool = False) -> bytes:
     if hang_up:
         writer.write_eof()
     try:
-        return await asyncio.wait_for(reader.read(), 5)
+        async with asyncio.timeout(5):
+            return await reader.read()
     except ConnectionResetError:
         return b""
     finally:
