@@ -65,7 +65,7 @@ def look(node: str) -> HostReport:
 
 
 def _pci() -> PciGpu:
-    return PciGpu(address="0000:1b:00.0", device_id="2330", pci_class="030200", kernel_driver="nvidia", numa_node=0)
+    return PciGpu(address="0000:1b:00.0", device_id="2330", pci_class="030200", kernel_driver="nvidia", numa_node=None)
 
 
 def computed(node: str, nonce: str) -> ComputeReport:
