@@ -8,20 +8,17 @@ from gpuready.model.facts.cluster import ClusterFacts, ContainerUse, Pod
 from gpuready.model.names import RESOURCE
 from gpuready.model.rule import Finding, Rule
 from gpuready.model.unknown import complete, members
-from gpuready.rules.diagnose._waiting import waits_for_gpus
+from gpuready.rules.diagnose._waiting import waiting
 
 
 def find(cluster: ClusterFacts) -> Iterator[Finding]:
     pods = members(cluster.pods)
-    waiting_at: dict[str, list[Pod]] = {}
-    for pod in pods:
-        if waits_for_gpus(pod):
-            waiting_at.setdefault(pod.node, []).append(pod)
+    waiting_beside = waiting(pods)
     for pod in pods:
         done = ended(pod)
         running = [c.name for c in pod.containers if done and c.state == "running" and not c.init]
-        waiting = [*waiting_at.get(pod.node, ()), *waiting_at.get("", ())]
-        if not (running and waiting):
+        others = waiting_beside(pod)
+        if not (running and others):
             continue
         held = sum(c.requests.get(RESOURCE, 0) for c in pod.containers)
         yield Finding(
@@ -30,11 +27,11 @@ def find(cluster: ClusterFacts) -> Iterator[Finding]:
             evidence=(
                 *(f"container {c.name} of pod/{pod.key}: {c.state}" for c in done),
                 *(f"container {name} of pod/{pod.key}: running" for name in running),
-                *(f"pod/{other.key} waits: {other.reason or other.phase}" for other in waiting[:3]),
+                *(f"pod/{other.key} waits: {other.reason or other.phase}" for other in others[:3]),
             ),
             next=f"end that pod, if its work is done: kubectl delete pod -n {pod.namespace} {pod.name}",
             nodes=(pod.node,),
-            pods=(pod.key, *(other.key for other in waiting)),
+            pods=(pod.key, *(other.key for other in others)),
         )
     complete(cluster.pods)
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpuready.model.facts.cluster import ClusterFacts, Pod
+from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.rule import Finding, Rule
 from gpuready.model.unknown import complete, members
 from gpuready.rules.diagnose._objects import ENDED, asks
-from gpuready.rules.diagnose._waiting import waits_for_gpus
+from gpuready.rules.diagnose._waiting import waiting
 
 
 def find(cluster: ClusterFacts) -> Iterator[Finding]:
     pods = members(cluster.pods)
-    waiting_at: dict[str, list[Pod]] = {}
+    waiting_beside = waiting(pods)
     for pod in pods:
-        if waits_for_gpus(pod):
-            waiting_at.setdefault(pod.node, []).append(pod)
-    for pod in pods:
-        waiting = [*waiting_at.get(pod.node, ()), *waiting_at.get("", ())]
-        if not (pod.terminating and pod.node and waiting and asks(pod)) or pod.phase in ENDED:
+        others = waiting_beside(pod)
+        if not (pod.terminating and pod.node and others and asks(pod)) or pod.phase in ENDED:
             continue
         kept = f"finalizers of pod/{pod.key}: {', '.join(pod.finalizers)}"
         yield Finding(
@@ -28,11 +25,11 @@ def find(cluster: ClusterFacts) -> Iterator[Finding]:
             evidence=(
                 *(f"container {c.name} of pod/{pod.key}: {c.state}" for c in pod.containers if c.state),
                 *((kept,) if pod.finalizers else ()),
-                *(f"pod/{other.key} waits: {other.reason or other.phase}" for other in waiting[:3]),
+                *(f"pod/{other.key} waits: {other.reason or other.phase}" for other in others[:3]),
             ),
             next=f"see why it does not end: whether node/{pod.node} answers, its finalizers, its preStop hooks",
             nodes=(pod.node,),
-            pods=(pod.key, *(other.key for other in waiting)),
+            pods=(pod.key, *(other.key for other in others)),
         )
     complete(cluster.pods)
 
