@@ -12,7 +12,7 @@ from gpuready.engine.hosts import faults_told, read_machines
 from gpuready.engine.statements import statements
 from gpuready.knowledge.speakers import family
 from gpuready.model.errors import NotFound, UserError
-from gpuready.model.facts.cluster import ClusterFacts, ContainerUse, Identity, Pod
+from gpuready.model.facts.cluster import ClusterFacts, ContainerUse, DaemonSet, Identity, Pod
 from gpuready.model.facts.said import Line, Said
 from gpuready.model.ports import Source
 from gpuready.model.redact import redact
@@ -66,16 +66,20 @@ def concerning_gpus(cluster: ClusterFacts, lines: Iterable[Line]) -> list[Line]:
     daemonsets = () if isinstance(cluster.daemonsets, Unknown) else members(cluster.daemonsets)
     well |= {f"daemonset/{ds.key}" for ds in daemonsets if 0 < ds.desired <= ds.ready}
     all_pods = None if isinstance(cluster.pods, Unknown | Partial) else ours | others
+    ill = {_part(pod) for pod in pods if in_trouble(pod)} | {_part(ds) for ds in daemonsets if ds.ready < ds.desired}
     nodes = gpu_nodes(cluster, pods)
 
     def kept(line: Line) -> bool:
         kind, _, name = line.about.partition("/")
-        of_stack = family(name.rpartition("/")[2]) not in NOT_GPU
+        namespace, _, own = name.rpartition("/")
+        of_stack = family(own) not in NOT_GPU
         if kind == "node":
             return not nodes or name in nodes
         if line.who == "operator" and kind in STACKS:
             return True
-        gone = kind == "pod" and all_pods is not None and line.about not in all_pods and not of_stack
+        gone = kind == "pod" and all_pods is not None and line.about not in all_pods
+        if gone and of_stack:  # whoever came in its place may fail in the same way, and have said less by now
+            gone = (namespace, family(own)) not in ill
         if line.source == "event" and (gone or line.about in well):
             return False  # it was in trouble, and is not any more: events outlive what they tell of by an hour
         if line.about in ours or line.about in others:
@@ -83,6 +87,10 @@ def concerning_gpus(cluster: ClusterFacts, lines: Iterable[Line]) -> list[Line]:
         return of_stack or "nvidia.com/" in line.text
 
     return [line for line in lines if kept(line)]
+
+
+def _part(one: Pod | DaemonSet) -> tuple[str, str]:
+    return one.namespace, family(one.name)
 
 
 def gpu_nodes(cluster: ClusterFacts, pods: Iterable[Pod]) -> frozenset[str]:

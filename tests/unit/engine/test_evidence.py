@@ -117,7 +117,8 @@ def test_what_does_not_concern_gpus_is_not_our_patient() -> None:
     events = [
         event("Pod", "web", "no such image"),
         event("Pod", "train", "no runtime"),
-        event("Pod", "nvidia-driver-daemonset-gone", "no headers"),
+        event("Pod", "nvidia-driver-daemonset-gone", "no headers"),  # another one came in its place
+        event("Pod", "nvidia-dcgm-exporter-gone", "no such image"),  # nothing of its kind is left
         event("Pod", "web-gone", "no such image"),
         event("Job", "work", "exceeded quota: requests.nvidia.com/gpu=9"),
         event("DaemonSet", "nvidia-device-plugin-daemonset", "denied"),
@@ -129,7 +130,8 @@ def test_what_does_not_concern_gpus_is_not_our_patient() -> None:
     by_class["spec"]["runtimeClassName"] = "nvidia"
     by_env = pod("by-env", ("main", {"env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}, {}))
     train = pod("train", ("main", {"resources": GPU}, {}))
-    pods = [pod("web", ("main", {}, RUNS), node="web-1"), train, by_class, by_env]
+    successor = pod("nvidia-driver-daemonset-new", ("main", {}, {}))
+    pods = [pod("web", ("main", {}, RUNS), node="web-1"), train, by_class, by_env, successor]
     assert [text for _, _, text in said(Api(lists(pods, events), {}))[0]] == [
         "no runtime",
         "no headers",
