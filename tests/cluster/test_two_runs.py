@@ -14,6 +14,7 @@ import pytest
 
 from gpuready.adapters.kube import Client
 from gpuready.engine.execute import Executor
+from gpuready.model.journal import Intent
 from gpuready.model.plan import Ref, Restore
 from tests.cluster.product import Gpuready
 from tests.cluster.snapshot import settled, snapshot
@@ -78,7 +79,8 @@ def test_a_label_is_taken_back_while_others_write_the_same_node(cluster: Client)
     uid = cluster.get(node)["metadata"]["uid"]
     busy = Busy(cluster, node)
     executor = Executor(busy, None, None, print)
-    assert executor._restore(Restore(node, uid, {label: "1"}, {label: None})).note == ""
+    action = Restore(node, uid, {label: "1"}, {label: None})
+    assert executor._do(action, Intent(at="", step="restore")).note == ""
     assert busy.written == 2
     assert "example.com/mine" not in cluster.get(node)["metadata"]["labels"]
     cluster.patch(node, {"metadata": {"annotations": {"example.com/busy": None}}})
