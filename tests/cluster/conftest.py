@@ -27,6 +27,12 @@ def testbed() -> Testbed:
         pytest.fail(str(error), pytrace=False)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_events(testbed: Testbed) -> None:
+    """The API keeps events for an hour: those of tests before are nobody's concern."""
+    testbed.kubectl("delete", "events", "--all", "--all-namespaces")
+
+
 @pytest.fixture(scope="session")
 def cluster(testbed: Testbed) -> Iterator[Client]:
     with connect(testbed.kubeconfig) as client:

@@ -87,6 +87,7 @@ def ask(testbed: Testbed) -> Iterator[Callable[[str], None]]:
     def pod(name: str) -> None:
         main = {"name": "main", "image": BUSYBOX, "command": ["sleep", "600"]}
         spec = {"containers": [main], "terminationGracePeriodSeconds": 0, "runtimeClassName": "nvidia"}
+        spec["nodeName"] = testbed.nodes[0].name  # the one of `machine`
         meta = {"name": name, "namespace": NS}
         create(testbed, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
 

@@ -12,8 +12,10 @@ from gpuready.engine.hosts import faults_told, read_machines
 from gpuready.engine.statements import statements
 from gpuready.knowledge.speakers import family
 from gpuready.model.errors import NotFound, UserError
+from gpuready.model.facts.agent import AgentReport
 from gpuready.model.facts.cluster import ClusterFacts, ContainerUse, DaemonSet, Identity, Pod
 from gpuready.model.facts.said import Line, Said
+from gpuready.model.names import AGENT_EVENTS
 from gpuready.model.ports import Source
 from gpuready.model.redact import redact
 from gpuready.model.unknown import Partial, Unknown, members
@@ -38,7 +40,7 @@ def read_evidence(
     """
     cluster = gather(source, identity, doctor=True)
     machines = read_machines(source, cluster, probed or {}, now)
-    told, missing = statements(cluster)
+    told, missing = statements(_without_superseded(cluster, machines.agents))
     lines = concerning_gpus(cluster, (*told, *faults_told(machines.agents)))
     wanted = list(wanted_logs(cluster))
     unread = [_read_log(source, *one) for one in wanted[:MOST_LOGS]]
@@ -50,6 +52,18 @@ def read_evidence(
         )
     said = Said(lines=tuple(map(_redacted, (*lines, *logs))), missing=tuple(dict.fromkeys([*missing, *gaps])))
     return {"cluster": cluster, "said": said, "agents": machines.agents, "hosts": machines.hosts}
+
+
+def _without_superseded(cluster: ClusterFacts, agents: Mapping[str, AgentReport | Unknown]) -> ClusterFacts:
+    """What an agent had said of its GPUs gives way to what it says now: an event outlives a fault that is over."""
+    if isinstance(cluster.events, Unknown | Partial):
+        return cluster
+    answering = {
+        node for node, agent in agents.items() if isinstance(agent, AgentReport) and isinstance(agent.gpus, tuple)
+    }
+    now = {f"node/{node}" for node in answering}
+    kept = tuple(e for e in cluster.events if not (e.component == AGENT_EVENTS and e.about in now))
+    return msgspec.structs.replace(cluster, events=kept)
 
 
 def _redacted(line: Line) -> Line:

@@ -12,3 +12,4 @@ CREATED = "gpuready.dev/created"  # annotation: the run that created an object w
 MANAGED_BY = {"app.kubernetes.io/managed-by": "gpuready"}
 TEMPLATE_LABEL = "gpuready.dev/template"  # on agent pods: digest of the pod spec that they were made from
 RESTART_RUNTIME = "restart-runtime"  # consent
+AGENT_EVENTS = "gpuready.dev/agent"  # reportingController of the agent's events

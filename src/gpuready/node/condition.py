@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gpuready.model.names import AGENT_EVENTS
 from gpuready.node.gpus import Gpu
 from gpuready.node.health import Health
 
@@ -93,7 +94,7 @@ def event_object(node: str, *, name: str, reason: str, note: str, warning: bool,
         "kind": "Event",
         "metadata": {"name": name, "namespace": "default"},
         "eventTime": now,
-        "reportingController": "gpuready.dev/agent",
+        "reportingController": AGENT_EVENTS,
         "reportingInstance": instance[:128],
         "action": "Observed",
         "reason": reason,
