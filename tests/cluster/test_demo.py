@@ -77,7 +77,8 @@ def night(admin: HasTestbed) -> None:
     _create(admin, _busy(demo.sample(NODE)))
     ended = "{.status.containerStatuses[*].state.terminated.exitCode}"
     _until(lambda: _of(admin, demo.ML, "cuda-vectoradd", ended) == "0")
-    admin.testbed.kubectl("exec", "-n", demo.ML, "cuda-vectoradd", "-c", "istio-proxy", "--", "kill", "1")
+    kill = ["exec", "-n", demo.ML, "cuda-vectoradd", "-c", "istio-proxy", "--", "kill", "1"]
+    admin.testbed.run(["kubectl", *kill], capture_output=True)  # may itself be killed with the container
     _until(lambda: "1" in _of(admin, demo.ML, "cuda-vectoradd", "{.status.containerStatuses[*].restartCount}"))
     for check in demo.checks(NODE):
         _create(admin, _busy(check))
