@@ -58,10 +58,11 @@ def _without_superseded(cluster: ClusterFacts, agents: Mapping[str, AgentReport 
     """What an agent had said of its GPUs gives way to what it says now: an event outlives a fault that is over."""
     if isinstance(cluster.events, Unknown | Partial):
         return cluster
-    answering = {
-        node for node, agent in agents.items() if isinstance(agent, AgentReport) and isinstance(agent.gpus, tuple)
+    now = {
+        f"node/{node}"
+        for node, agent in agents.items()
+        if isinstance(agent, AgentReport) and not isinstance(agent.gpus, Unknown)
     }
-    now = {f"node/{node}" for node in answering}
     kept = tuple(e for e in cluster.events if not (e.component == AGENT_EVENTS and e.about in now))
     return msgspec.structs.replace(cluster, events=kept)
 

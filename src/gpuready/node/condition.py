@@ -7,11 +7,10 @@ from typing import Any
 
 import msgspec
 
-from gpuready.model.names import AGENT_EVENTS
+from gpuready.model.names import AGENT_EVENTS, CONDITION
 from gpuready.node.gpus import Gpu
 from gpuready.node.health import Health
 
-TYPE = "gpuready.dev/GPUHealthy"
 LONGEST_MESSAGE = 1000
 Json = dict[str, Any]
 
@@ -73,7 +72,7 @@ def changes(before: Mapping[str, Health], after: Mapping[str, Health]) -> tuple[
 
 def condition_object(node: str, found: Condition, since: str, now: str) -> Json:
     entry = {
-        "type": TYPE,
+        "type": CONDITION,
         "status": found.status,
         "reason": found.reason,
         "message": found.message,

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from gpuready.model.errors import Conflict
+from gpuready.model.names import CONDITION
 from gpuready.model.plan import Ref
-from gpuready.node.condition import TYPE, labels_object
+from gpuready.node.condition import labels_object
 
 MANAGER = "gpuready-agent"
 LABEL_FIELD = ".metadata.labels."
@@ -56,7 +57,7 @@ class KubeNodeApi:
     def condition(self) -> Json | None:
         node = self._client.get(Ref(api_version="v1", kind="Node", name=self._node)) or {}
         conditions = node.get("status", {}).get("conditions") or []
-        return next((entry for entry in conditions if entry.get("type") == TYPE), None)
+        return next((entry for entry in conditions if entry.get("type") == CONDITION), None)
 
     def apply_condition(self, obj: Json) -> None:
         self._client.apply(obj, manager=MANAGER, subresource="status")

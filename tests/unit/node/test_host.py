@@ -15,6 +15,7 @@ from gpuready.node.config import Config
 from gpuready.node.host import agent_facts, host_facts
 from gpuready.node.judge import View
 from gpuready.node.sight import Sight
+from tests.unit.test_look import lay_out
 
 Tree = dict[str, str | None]  # path -> text, "-> target" for a link, None for a folder
 KERNEL = "6.8.0-45-generic"
@@ -80,21 +81,13 @@ SPEC = CdiSpec(
 )
 
 
-def lay_out(root: Path, tree: Tree) -> str:
-    for name, text in tree.items():
-        path = root / name.lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if text is None:
-            path.mkdir(exist_ok=True)
-        elif text.startswith("-> "):
-            path.symlink_to(text.removeprefix("-> "))
-        else:
-            path.write_text(text)
+def laid_out(root: Path, tree: Tree) -> str:
+    lay_out(root, tree)
     return str(root)
 
 
 def seen_by_probe(root: Path, tree: Tree, seen: tuple[str, ...] = SEEN) -> HostFacts:
-    return host_facts(Sight.below(lay_out(root, tree), seen, "look closer"), "gpu-1", KERNEL, NOW)
+    return host_facts(Sight.below(laid_out(root, tree), seen, "look closer"), "gpu-1", KERNEL, NOW)
 
 
 def test_a_probe_sees_all_of_a_healthy_node(tmp_path: Path) -> None:
@@ -219,7 +212,7 @@ def test_cdi_files(sentence: str) -> None:
 
 def test_the_agent_sees_through_its_own_mounts_and_asks_for_a_probe_for_the_rest(tmp_path: Path) -> None:
     """Its paths are those of a container, except the driver's, which lie below /host."""
-    root = lay_out(tmp_path, {**WHOLE, f"/host{LIBRARIES}/libnvidia-ml.so.1": "-> libnvidia-ml.so.580.65.06"})
+    root = laid_out(tmp_path, {**WHOLE, f"/host{LIBRARIES}/libnvidia-ml.so.1": "-> libnvidia-ml.so.580.65.06"})
     lay_out(tmp_path, {f"/host{LIBRARIES}/libnvidia-ml.so.580.65.06": "ELF"})
     config = Config(
         node="gpu-1",
@@ -241,7 +234,7 @@ def test_the_agent_sees_through_its_own_mounts_and_asks_for_a_probe_for_the_rest
 
 
 def test_an_agent_of_replayed_gpus_says_nothing_of_the_kernel(tmp_path: Path) -> None:
-    config = Config(node="gpu-1", lib_dir="/x", sys_dir=Path(f"{lay_out(tmp_path, WHOLE)}/sys"))
+    config = Config(node="gpu-1", lib_dir="/x", sys_dir=Path(f"{laid_out(tmp_path, WHOLE)}/sys"))
     facts = agent_facts(config, View(driver="580.65.06", replayed=True), NOW)
     assert facts.replayed
     assert isinstance(facts.gpus, Unknown)
