@@ -1,5 +1,6 @@
 """Whatever way a testbed ends, `down` leaves the machine as it was."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -59,10 +60,19 @@ def traces() -> dict[str, object]:
     }
 
 
-def namespaces_of(testbed: Testbed) -> set[int]:
-    """The network namespaces of a testbed, its nodes and their pods: of every process that its PID 1 can see."""
+@contextlib.contextmanager
+def namespaces_of(testbed: Testbed) -> Iterator[set[int]]:
+    """The network namespaces of a testbed, its nodes and their pods: of every process that its PID 1 can see.
+
+    They are held open, as the kernel gives the number of one that is gone to the next, which may be another testbed's.
+    """
     inside = Path(f"/proc/{testbed.space.pid()}/root/proc")
-    return {os.stat(path / "ns/net").st_ino for path in inside.iterdir() if path.name.isdigit()}
+    with contextlib.ExitStack() as held:
+        found = set()
+        for path in inside.iterdir():
+            if path.name.isdigit():
+                found.add(os.fstat(held.enter_context((path / "ns/net").open("rb")).fileno()).st_ino)
+        yield found
 
 
 def in_use(namespaces: set[int]) -> list[int]:
@@ -85,38 +95,36 @@ def with_a_pod() -> Testbed:
 
 def test_down_leaves_nothing(before: dict[str, object]) -> None:
     testbed = with_a_pod()
-    namespaces = namespaces_of(testbed)
-    assert len(namespaces) == 3  # testbed, node, pod
-    assert traces() != before
-    testbed.down()
+    with namespaces_of(testbed) as namespaces:
+        assert len(namespaces) == 3  # testbed, node, pod
+        assert traces() != before
+        testbed.down()
+        assert in_use(namespaces) == []
     assert traces() == before
-    assert in_use(namespaces) == []
 
 
 def test_down_leaves_nothing_after_every_process_was_killed(before: dict[str, object]) -> None:
     testbed = with_a_pod()
-    namespaces = namespaces_of(testbed)
-    for pid in in_use(namespaces):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    deadline = time.monotonic() + 10
-    while in_use(namespaces) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert subprocess.run([*COMMAND, "down"], cwd=REPOSITORY).returncode == 0
+    with namespaces_of(testbed) as namespaces:
+        for pid in in_use(namespaces):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while in_use(namespaces) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert subprocess.run([*COMMAND, "down"], cwd=REPOSITORY).returncode == 0
+        assert in_use(namespaces) == []
     assert traces() == before
-    assert in_use(namespaces) == []
 
 
 def test_down_leaves_nothing_when_everything_was_stopped_by_a_signal(before: dict[str, object]) -> None:
     testbed = with_a_pod()
-    namespaces = namespaces_of(testbed)
-    for pid in in_use(namespaces):
-        os.kill(pid, signal.SIGSTOP)
-    testbed.down()
+    with namespaces_of(testbed) as namespaces:
+        for pid in in_use(namespaces):
+            os.kill(pid, signal.SIGSTOP)
+        testbed.down()
+        assert in_use(namespaces) == []
     assert traces() == before
-    assert in_use(namespaces) == []
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.7, 1.5, 4.0])

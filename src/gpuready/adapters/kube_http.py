@@ -26,6 +26,9 @@ RETRY_SECONDS = 30.0
 MAX_ANSWER = 256 << 20  # 500 objects, most of them far below their 1.5 MiB
 MAX_STATUS = 1 << 20
 TRANSIENT = ("etcdserver: leader changed", "etcdserver: request timed out", "etcdserver: no leader")
+# Pods of a new namespace are refused until the controller-manager has made its account. Source: kubernetes
+# plugin/pkg/admission/serviceaccount.
+ACCOUNT_TO_COME = b'/default: serviceaccount \\"default\\" not found'
 
 # A peer that has vanished (node down, NAT entry gone) is noticed after 15 + 3 * 5 s, also in a quiet watch.
 _KEEPALIVE = [
@@ -245,7 +248,7 @@ def _pause(refusal: _RefusedError, call: Call, pause: float) -> float | None:
             return max(refusal.retry_after, pause)
         transient = refusal.code in (429, 502, 503, 504) or any(t.encode() in refusal.body for t in TRANSIENT)
         return pause if transient and call.repeatable and not call.through else None
-    return None
+    return pause if refusal.code == 403 and ACCOUNT_TO_COME in refusal.body else None
 
 
 def _body(response: httpx2.Response, limit: int, target: Target | None) -> bytes:

@@ -55,7 +55,7 @@ def look_at_hosts(opened: Opened, options: HostFactsOptions, yes: bool) -> dict[
     click.echo(_shown(setup, nodes), err=True)
     ask("Create these pods, and remove them when they have answered?", yes)
     try:
-        return probe_hosts(opened.session.cluster, opened.session.clock, setup, cluster, nodes, lambda: None)
+        return probe_hosts(opened.session.cluster, setup, cluster, nodes, lambda: None)
     except Forbidden as refused:
         raise UserError(refused.what, RIGHTS_FOR) from refused
 

@@ -13,7 +13,7 @@ from gpuready.model.errors import UserError
 from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.names import NAMESPACE
 from gpuready.model.plan import Ref
-from gpuready.model.ports import Clock, Cluster
+from gpuready.model.ports import Cluster
 from gpuready.model.spec import Setup
 from gpuready.model.unknown import Unknown, known, members
 from gpuready.rules.diagnose._hosts import in_question
@@ -43,13 +43,13 @@ def nodes_to_probe(cluster: ClusterFacts, named: Collection[str]) -> tuple[str, 
 
 
 def probe_hosts(
-    cluster: Cluster, clock: Clock, setup: Setup, seen: ClusterFacts, nodes: Collection[str], each: Callable[[], None]
+    cluster: Cluster, setup: Setup, seen: ClusterFacts, nodes: Collection[str], each: Callable[[], None]
 ) -> dict[str, str | UserError]:
     """What the pod on each node printed, or why it did not. `setup`: image and pull secret."""
     pods = () if isinstance(seen.pods, Unknown) else members(seen.pods)
     served = {pod.node for pod in pods if concerns_gpus(pod)}
     driven = {pod.node for pod in pods if family(pod.name) == "driver" and pod.phase == "Running"}
-    made = _namespace(cluster, clock)
+    made = _namespace(cluster)
     try:
         wanted = {node: host_pod(setup, node, node in served, node in driven) for node in nodes}
         return dict(run_probes(cluster, wanted, SECONDS, each))
@@ -60,16 +60,10 @@ def probe_hosts(
 
 
 _OURS = Ref(api_version="v1", kind="Namespace", name=NAMESPACE)
-_ACCOUNT = Ref(api_version="v1", kind="ServiceAccount", name="default", namespace=NAMESPACE)
 
 
-def _namespace(cluster: Cluster, clock: Clock) -> str:
+def _namespace(cluster: Cluster) -> str:
     """UID of the namespace where it had to be made; empty where it was there."""
     if cluster.get(_OURS) is not None:
         return ""
-    made = str(cluster.create(namespace())["metadata"]["uid"])
-    for _ in range(100):  # pods are refused until the controller has made the account
-        if cluster.get(_ACCOUNT) is not None:
-            break
-        clock.sleep(0.1)
-    return made
+    return str(cluster.create(namespace())["metadata"]["uid"])

@@ -30,6 +30,9 @@ BUSY_WAIT = Answer(429, BUSY.body, {"Retry-After": "2"})
 DOWN = status(503, "ServiceUnavailable", "down")
 DOWN_WAIT = Answer(503, DOWN.body, {"Retry-After": "1"})
 LEADER = status(500, "", "etcdserver: leader changed")
+NO_ACCOUNT = 'pods "p" is forbidden: error looking up service account ns/{0}: serviceaccount "{0}" not found'
+NEW_NAMESPACE = status(403, "Forbidden", NO_ACCOUNT.format("default"))
+NO_SUCH_ACCOUNT = status(403, "Forbidden", NO_ACCOUNT.format("x"))
 BROKEN = status(500, "InternalError", "boom")
 
 # sentence, call, the first answer, whether the call is repeated (the second answer is good)
@@ -44,6 +47,8 @@ REPEATS: list[tuple[str, Callable[[Client], Any], Reply, bool]] = [
     ("503 without, apply tied to one state", TIED, DOWN, False),
     ("the data store's leader changed, read", GET, LEADER, True),
     ("the data store's leader changed, create", CREATE, LEADER, False),
+    ("the namespace is so new that its account is not made yet, create", CREATE, NEW_NAMESPACE, True),
+    ("an account that somebody named is not there, create", CREATE, NO_SUCH_ACCOUNT, False),
     ("500, read", GET, BROKEN, False),
     ("503 of a pod behind the API server", lambda c: c.proxy_get("ns", "p", 1), DOWN, False),
     ("the connection ends without an answer, read", GET, Answer(drop=True), True),
