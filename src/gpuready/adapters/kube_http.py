@@ -18,7 +18,7 @@ from gpuready.adapters.kube_errors import Status, api_error, not_kubernetes, rea
 from gpuready.adapters.kube_reach import BEFORE_SENDING, unreachable, way, will_not_pass
 from gpuready.adapters.kube_tls import not_after, tls_context
 from gpuready.adapters.kube_words import clean
-from gpuready.model.errors import ApiError, Target, Unauthorized, UserError
+from gpuready.model.errors import ApiError, Target, Unauthorized
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 65.0  # the API server itself gives up after 60 s and says so
@@ -223,13 +223,7 @@ class Transport:
         if c.proxy:
             proxy = httpx2.Proxy(c.proxy, ssl_context=tls_context(c) if c.proxy.startswith("https:") else None)
         limits = httpx2.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=30.0)
-        try:
-            transport = httpx2.HTTPTransport(verify=context, limits=limits, proxy=proxy, socket_options=_KEEPALIVE)
-        except ImportError:
-            raise UserError(
-                f"{c.proxy_from} is a SOCKS proxy, and the Python package socksio is not installed",
-                "install it (pip install socksio), or use an http proxy",
-            ) from None
+        transport = httpx2.HTTPTransport(verify=context, limits=limits, proxy=proxy, socket_options=_KEEPALIVE)
         return httpx2.Client(transport=transport, trust_env=False, follow_redirects=False)
 
 

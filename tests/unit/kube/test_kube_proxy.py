@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
+from kube_client_of import OK, POD, Clock, client_of
+from kube_double import Server
 
 from gpuready.adapters.kube_proxy import proxy_from_env
 
@@ -37,3 +42,40 @@ PROXIES: list[tuple[str, str, dict[str, str], tuple[str, str]]] = [
 @pytest.mark.parametrize(("server", "env", "expected"), [c[1:] for c in PROXIES], ids=[c[0] for c in PROXIES])
 def test_proxy_from_the_environment(server: str, env: dict[str, str], expected: tuple[str, str]) -> None:
     assert proxy_from_env(server, env) == expected
+
+
+class Socks:
+    """A SOCKS5 proxy without passwords (RFC 1928) that carries one connection; `asked`: where to."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"socks5://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.asked: tuple[str, int] | None = None
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with self._listener.accept()[0] as here:
+            here.recv(2 + 255)  # version, methods
+            here.sendall(b"\x05\x00")
+            request = here.recv(4 + 256 + 2)
+            host = request[5:-2] if request[3] == 3 else socket.inet_ntoa(request[4:8]).encode()
+            self.asked = host.decode(), int.from_bytes(request[-2:], "big")
+            with socket.create_connection(self.asked) as there:
+                here.sendall(b"\x05\x00\x00\x01" + bytes(6))
+                pump = threading.Thread(target=_carry, args=(there, here))
+                pump.start()
+                _carry(here, there)
+                pump.join()
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    while data := source.recv(65536):
+        target.sendall(data)
+    target.shutdown(socket.SHUT_WR)
+
+
+def test_a_socks_proxy_carries_the_connection(server: Server, clock: Clock) -> None:
+    proxy = Socks()
+    with client_of(server.url, clock, proxy=proxy.url) as client:
+        assert client.get(POD) == OK.body
+    assert proxy.asked == ("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
