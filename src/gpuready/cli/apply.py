@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 @click.option("-f", "--file", metavar="FILE", help="The spec; - for stdin.  [default: ./gpuready.yaml]")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run.")
 @click.option("--undo", is_flag=True, help="Take back what the last run did.")
+@click.option(
+    "--leave", multiple=True, metavar="NODE", help="With --undo, or --resume of an uninstall: do not wait for it."
+)
 @click.option("--dry-run", type=click.Choice(["server"]), help="Ask the API server about every object; change nothing.")
 @click.option("--diff", is_flag=True, help="Show every field that would change.")
 @cluster_options
@@ -29,6 +32,7 @@ def command(
     file: str | None,
     resume: bool,
     undo: bool,
+    leave: tuple[str, ...],
     dry_run: str | None,
     diff: bool,
     kubeconfig: str | None,
@@ -44,14 +48,18 @@ def command(
 
     if sum(map(bool, (resume, undo, dry_run, plan_file))) > 1:
         raise click.UsageError("one of PLAN.json, --resume, --undo and --dry-run")
+    if leave and not (resume or undo):
+        raise click.UsageError("--leave goes with --resume or --undo")
     opened = open_session(kubeconfig, context, "apply", timeout)
     session = opened.session
     show = Show(opened.identity, no_color=no_color, yes=yes, allow=allow, diff=diff)
     if undo:
-        back = show.guarded(lambda: session.undo(show.approve_back, show.tell, take_over=take_over))
+        back = show.guarded(lambda: session.undo(show.approve_back, show.tell, take_over=take_over, silent=leave))
         if back.steps:
             click.echo("taken back: the cluster is as it was before that run, as far as its plan could be undone")
-        return 0
+        return show.undetermined(leave)
+    if resume and leave:
+        return show.left(show.guarded(lambda: session.leave(leave, show.approve_back, show.tell, take_over)), leave)
     if resume:
         return _resume(session, show, take_over)
     setup = _setup(plan_file, file, show)

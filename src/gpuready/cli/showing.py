@@ -73,6 +73,7 @@ class Show:
                 self.identity,
                 verdicts=soft,
                 gpu_nodes=Unknown("not looked at yet") if proposal.plan.pending else known,
+                allowed=self.allow,
                 width=self.width,
                 colour=self.colour,
             )
@@ -81,6 +82,11 @@ class Show:
             self.say("\n" + diff_text(proposal.plan, width=self.width, colour=self.colour))
         if hard:
             self.say("\n" + refusals_text(hard, width=self.width, colour=self.colour))
+
+    def plan(self, plan: Plan) -> None:
+        """One in which the GPU nodes have no part: a mend, or a way back."""
+        text = plan_text(plan, self.identity, gpu_nodes=None, allowed=self.allow, width=self.width, colour=self.colour)
+        self.say(text)
 
     def approve(self, proposal: Proposal) -> None:
         """Show the plan and get consent; raises when there is none."""
@@ -95,7 +101,7 @@ class Show:
             asking.ask_name(self.identity.name or self.identity.context or self.identity.uid[:8], self.yes)
 
     def approve_back(self, plan: Plan) -> None:
-        self.say(plan_text(plan, self.identity, gpu_nodes=None, width=self.width, colour=self.colour))
+        self.plan(plan)
         asking.require_consents(plan, self.allow)
         click.echo()
         asking.ask_name(self.identity.name or self.identity.context or self.identity.uid[:8], self.yes)
@@ -217,12 +223,13 @@ class Show:
         if plan is None:
             click.echo("nothing of gpuready is in this cluster")
             return 0
-        return self._left(plan, leave)
+        return self.left(plan, leave)
 
-    def _left(self, plan: Plan, leave: Collection[str]) -> int:
+    def left(self, plan: Plan, leave: Collection[str]) -> int:
         probes = [s.action for s in plan.steps if isinstance(s.action, Probe)]
         nodes = sorted({f"node/{n}" for probe in probes for n in probe.pods})
-        self.say("everything of gpuready is out of this cluster")
+        what = "everything of gpuready is out of this cluster" if plan.purpose == "uninstall" else "taken back"
+        self.say(what)
         if nodes:
             few = ", ".join(nodes[:4]) + (f" and {len(nodes) - 4} more" if len(nodes) > 4 else "")
             self.say(f"known remains on {few}: nvidia.com/gpu: 0 in the node's capacity until its kubelet restarts,")
@@ -232,6 +239,9 @@ class Show:
             self.say("  restart, loaded kernel modules until a reboot, pulled images, and on CRI-O its drop-in file")
         for item in plan.skipped:
             self.say(f"left: {item.target}: {item.why}")
-        for node in leave:
-            self.say(f"UNDETERMINED  node/{node}: it did not answer; files of ours may lie on it")
-        return 3 if leave else 0
+        return self.undetermined(leave)
+
+    def undetermined(self, nodes: Collection[str]) -> int:
+        for node in nodes:
+            self.say(f"UNDETERMINED  node/{node}: left as it is; files of ours may lie on it")
+        return 3 if nodes else 0

@@ -237,7 +237,7 @@ class Executor:
             self.journal.leave_cluster()
         if _uid(self.cluster.get(action.ref)) != action.uid:
             return Done(note="was gone already")
-        self.cluster.delete(action.ref, uid=action.uid)
+        self.cluster.delete(action.ref, uid=action.uid, grace=0 if action.forced else None)
         if _uid(self.cluster.get(action.ref)) != action.uid:
             return Done()
         self.cluster.wait_for(

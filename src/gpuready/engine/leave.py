@@ -13,6 +13,7 @@ from gpuready.engine.operator_leave import KIND as RELEASE
 from gpuready.engine.operator_leave import install_again, uninstall_steps
 from gpuready.engine.runtime_steps import KIND as RUNTIME_ENTRY
 from gpuready.engine.runtime_steps import take_out
+from gpuready.engine.silent import leave_out
 from gpuready.model.digest import digest
 from gpuready.model.facts.cluster import ClusterFacts
 from gpuready.model.journal import Inventory, Item
@@ -53,13 +54,12 @@ def go_back(
 ) -> Plan:
     """The plan that takes the cluster from inventory `now` to inventory `to`.
 
-    Where agents are to go on by an older template, `cluster` tells their pods.
-    `silent_nodes` do not answer: their API fields are taken back, what lies on them stays undetermined and is said.
+    Where agents are to go on by an older template, `cluster` tells their pods. `silent_nodes` are left out.
     """
     before = {i.ref: i for i in to.items}
     extra = [i for i in reversed(now.items) if i.ref not in before]
     nodes = [i for i in extra if i.ref.kind == "Node" and AGENT_POINTER in i.ours]
-    leave = tuple(leave_nodes([i.ref.name for i in nodes], setup, now, silent_nodes))
+    leave = tuple(leave_nodes([i.ref.name for i in nodes], setup, now))
     changed = [s for i in now.items if (old := before.get(i.ref)) and (s := _back_to(old, i))]
     mended = [s for i in now.items if (old := before.get(i.ref)) and (s := _unmend(old, i))]
     moved = [old for i in now.items if (old := before.get(i.ref)) and _moved(old, i)]
@@ -68,24 +68,20 @@ def go_back(
     stay = [i for i in extra if i.applied and not i.created]
     remove = [s for i in extra if i not in nodes and i not in stay and i.ref != NS for s in _removal(i, setup, cluster)]
     last = [_remove(i) for i in extra if i.ref == NS]
-    skipped = [
-        Skipped(target=f"node/{n}", why="does not answer: files of ours on it are undetermined")
-        for n in sorted(silent_nodes)
-        if any(i.ref.name == n for i in nodes)
-    ]
-    skipped += [Skipped(target=str(i.ref), why="was there before; stays as updated") for i in stay]
+    skipped = [Skipped(target=str(i.ref), why="was there before; stays as updated") for i in stay]
     stages = [
         Stage(name="nodes", steps=leave),
         Stage(name="as before", steps=tuple(mended + changed + missing + relabelled + _restarts(changed, cluster))),
         Stage(name="objects", steps=tuple(remove + last)),
     ]
-    return Plan(
+    plan = Plan(
         cluster_uid=cluster_uid,
         purpose=purpose,
         spec_digest=digest(setup),
         stages=tuple(s for s in stages if s.steps),
         skipped=tuple(skipped),
     )
+    return leave_out(plan, silent_nodes, cluster)
 
 
 def _restarts(changed: list[Step], cluster: ClusterFacts | None) -> list[Step]:
@@ -101,9 +97,7 @@ def _gpus(cluster: ClusterFacts | None) -> dict[str, int]:
     return {} if cluster is None else {n.name: n.capacity.get(RESOURCE, 0) for n in known(cluster.nodes)}
 
 
-def leave_nodes(
-    nodes: Sequence[str], setup: Setup, inventory: Inventory, silent: Collection[str] = ()
-) -> Iterator[Step]:
+def leave_nodes(nodes: Sequence[str], setup: Setup, inventory: Inventory) -> Iterator[Step]:
     """Take our agent off these nodes, then what it left there: files, labels, its condition.
 
     Side by side: a step of its own for each node's fields in the API, which takes no time, and one wait and one clean
@@ -113,17 +107,14 @@ def leave_nodes(
     items = [i for n in nodes if (i := inventory.item(Ref(api_version="v1", kind="Node", name=n)))]
     for first in range(0, len(items), NODES_AT_ONCE):
         batch = items[first : first + NODES_AT_ONCE]
-        answer = [i.ref.name for i in batch if i.ref.name not in silent]
-        yield from _with_wait([_unlabel(i) for i in batch], "agents-gone", answer, seconds=120)
-        if answer:
-            yield _clean(answer, setup)
-        yield from _with_wait([_release(i.ref) for i in batch], "gpus-withdrawn", answer, seconds=30)
+        names = [i.ref.name for i in batch]
+        yield from _with_wait([_unlabel(i) for i in batch], "agents-gone", names, seconds=120)
+        yield _clean(names, setup)
+        yield from _with_wait([_release(i.ref) for i in batch], "gpus-withdrawn", names, seconds=30)
 
 
 def _with_wait(steps: list[Step], until: str, nodes: Sequence[str], seconds: int) -> list[Step]:
     """The last step waits for all nodes: they become what is awaited at the same time."""
-    if not nodes:
-        return steps
     wait = Wait(until=until, args={"nodes": ",".join(nodes)}, seconds=seconds)
     return [*steps[:-1], msgspec.structs.replace(steps[-1], wait=wait)]
 

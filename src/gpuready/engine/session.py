@@ -13,6 +13,7 @@ from gpuready.engine.gather import gather
 from gpuready.engine.leave import NS, go_back
 from gpuready.engine.ledger import Run, replay
 from gpuready.engine.proposal import Proposal, Refused, propose
+from gpuready.engine.silent import leave_out
 from gpuready.model.errors import UserError
 from gpuready.model.facts.cluster import ClusterFacts, Identity, Permission, Pod
 from gpuready.model.journal import End, Entry, Inventory, Planned, Start
@@ -190,7 +191,7 @@ class Session:
         run = _run_of(journal)
         self._back(journal, run, self._undoing(run), lambda _: None)
 
-    def _undoing(self, run: Run, cluster: ClusterFacts | None = None) -> Plan:
+    def _undoing(self, run: Run, cluster: ClusterFacts | None = None, silent: Collection[str] = ()) -> Plan:
         return go_back(
             run.touched,
             run.start.inventory,
@@ -198,6 +199,7 @@ class Session:
             cluster_uid=self.identity.uid,
             purpose="undo",
             cluster=cluster,
+            silent_nodes=silent,
         )
 
     def _back(self, journal: Journal, run: Run, plan: Plan, tell: Callable[[Event], None]) -> None:
@@ -244,6 +246,23 @@ class Session:
             journal.close(End(at=self.clock.now(), outcome="done"))
         return _run_of(journal)
 
+    def leave(
+        self, silent: Collection[str], approve: Callable[[Plan], None], tell: Callable[[Event], None], take_over: bool
+    ) -> Plan:
+        """Finish an unfinished way back without these nodes."""
+        run = self.last_run()
+        if run is None or not run.open or run.plan is None or run.plan.purpose not in ("uninstall", "undo"):
+            raise UserError(
+                "no unfinished way back is on this cluster that could leave a node out",
+                "gpuready uninstall --leave NODE and gpuready apply --undo --leave NODE begin one",
+            )
+        plan = leave_out(run.plan, silent, self.look_around())
+        approve(plan)
+        journal = self.journals.open()
+        journal.resume(take_over=take_over)
+        self._back(journal, _run_of(journal), plan, tell)
+        return plan
+
     def mend(
         self,
         plan: Plan,
@@ -274,17 +293,24 @@ class Session:
         self._take_back(journal)
         return run
 
-    def undo(self, approve: Callable[[Plan], None], tell: Callable[[Event], None], *, take_over: bool = False) -> Plan:
+    def undo(
+        self,
+        approve: Callable[[Plan], None],
+        tell: Callable[[Event], None],
+        *,
+        take_over: bool = False,
+        silent: Collection[str] = (),
+    ) -> Plan:
         """Take back what the last run did, finished or not."""
         run = self.last_run()
         if run is None or run.plan is None:
             raise UserError("there is no run to undo on this cluster", "gpuready status shows the cluster")
         cluster = self.look_around()
-        approve(self._undoing(run, cluster))
+        approve(self._undoing(run, cluster, silent))
         journal = self.journals.open()
         journal.resume(take_over=take_over)
         now = _run_of(journal)
-        plan = self._undoing(now, cluster)
+        plan = self._undoing(now, cluster, silent)
         self._back(journal, now, plan, tell)
         return plan
 

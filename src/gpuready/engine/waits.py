@@ -94,11 +94,15 @@ def agents_gone(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:
         try:
             _wait_for_pod(cluster, pod, node, _gone, "end", left, hold)
         except TimeoutError as error:
-            late[node] = UserError(f"{error} within {wait.seconds} s", "gpuready apply --resume waits again")
+            late[node] = UserError(f"{error} within {wait.seconds} s", _past(node))
             left = ONE_LOOK
     if late:
         raise FailedOn(late)
     return ""
+
+
+def _past(node: str) -> str:
+    return f"gpuready apply --resume waits again; with --leave {node} it goes on without that node, if it is lost"
 
 
 def gpus_withdrawn(cluster: Cluster, wait: Wait, hold: Callable[[], None]) -> str:

@@ -91,11 +91,12 @@ class Patch(msgspec.Struct, frozen=True, tag="patch"):
     object: Object  # only the fields that are ours
 
 
-class Delete(msgspec.Struct, frozen=True, tag="delete"):
+class Delete(msgspec.Struct, frozen=True, tag="delete", omit_defaults=True):
     """Delete this object and wait until it is gone."""
 
     ref: Ref
     uid: str  # only this very object
+    forced: bool = False  # a pod whose kubelet does not answer: out of the API without waiting for it
 
 
 class Restore(msgspec.Struct, frozen=True, tag="restore"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from gpuready.model.facts.cluster import Identity
 from gpuready.model.plan import (
@@ -57,11 +57,12 @@ def plan_text(
     verdicts: Sequence[Verdict] = (),
     gpu_nodes: int | Unknown | None = NOT_LOOKED,
     next: str = "",
+    allowed: Collection[str] = (),
     width: int | None = 80,
     colour: bool = False,
 ) -> str:
     """The whole plan for a person to decide from. `gpu_nodes` None: they have no part in it. `next` is the command that
-    leads on, where there is one."""
+    leads on, where there is one; `allowed` the consents that were given already."""
     blocks = [cluster_line(identity, gpu_nodes, width)]
     rows = _rows(plan)
     if plan.steps or plan.pending:
@@ -71,7 +72,7 @@ def plan_text(
         blocks.append("\n".join(paragraph(f"-  skip {_few(n)}: {why}", width, 3) for n, why in _grouped(plan.skipped)))
     blocks.append(findings_text(verdicts, width=width, colour=colour))
     last = summary(plan) if plan.steps or plan.pending else nothing_to_do(plan)
-    closing = [last, *_consents(plan), *([f"next: {next}"] if next else [])]
+    closing = [last, *_consents(plan, allowed), *([f"next: {next}"] if next else [])]
     blocks.append("\n".join(paragraph(line, width) for line in closing))
     return "\n\n".join(b for b in blocks if b)
 
@@ -204,8 +205,8 @@ def _number(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def _consents(plan: Plan) -> list[str]:
-    needed = list(dict.fromkeys(s.consent for s in plan.steps if s.consent))
+def _consents(plan: Plan, allowed: Collection[str]) -> list[str]:
+    needed = list(dict.fromkeys(s.consent for s in plan.steps if s.consent and s.consent not in allowed))
     final = [str(i) for i, s in enumerate(plan.steps, 1) if isinstance(s.undo, Irreversible)]
     lines = []
     if final:

@@ -279,5 +279,5 @@ def test_a_silent_node_is_said_to_be_undetermined_and_not_probed() -> None:
     run = replay(executed(plan_for([node("a")], {"a": look("a")}), Inventory()))
     assert run is not None
     back = go_back(run.inventory, Inventory(), setup=SETUP, cluster_uid="c-1", purpose="uninstall", silent_nodes=("a",))
-    assert [s.why for s in back.skipped] == ["does not answer: files of ours on it are undetermined"]
+    assert [s.why for s in back.skipped] == ["left as it is: files of ours on it are undetermined"]
     assert not [s for s in back.steps if isinstance(s.action, Probe)]

@@ -10,9 +10,12 @@ import pytest
 from gpuready.components.native_agent.probes import pod_name
 from gpuready.engine.execute import Event, Executor, StepFailed
 from gpuready.engine.leave import NODES_AT_ONCE, go_back
+from gpuready.engine.silent import leave_out
+from gpuready.model.errors import UserError
+from gpuready.model.facts.cluster import ClusterFacts, Identity, Node, Pod
 from gpuready.model.journal import Entry, Intent, Inventory, Item, Planned, Receipt, Start, Waited
 from gpuready.model.names import NAMESPACE
-from gpuready.model.plan import Plan, Probe, Ref, Step
+from gpuready.model.plan import Delete, Plan, Probe, Ref, Step
 from gpuready.model.spec import Image, Setup
 
 Json = dict[str, Any]
@@ -31,7 +34,9 @@ def inventory(*nodes: str) -> Inventory:
 
 def leaving(*nodes: str, silent: tuple[str, ...] = ()) -> Plan:
     ours = inventory(*nodes)
-    return go_back(ours, Inventory(), setup=SETUP, cluster_uid="c", purpose="uninstall", silent_nodes=silent)
+    return go_back(
+        ours, Inventory(), setup=SETUP, cluster_uid="c", purpose="uninstall", silent_nodes=silent, cluster=SEEN
+    )
 
 
 def told(step: Step) -> tuple[str, str, str]:
@@ -48,7 +53,25 @@ def test_the_agents_of_all_nodes_end_at_once_and_one_step_cleans_after_them() ->
     ]
 
 
-def test_a_silent_node_is_neither_awaited_nor_cleaned() -> None:
+def node(name: str, ready: bool) -> Node:
+    return Node(name=name, uid=f"u-{name}", ready=ready)
+
+
+def pod(name: str, node: str, namespace: str = NAMESPACE) -> Pod:
+    return Pod(name=name, uid=f"u-{name}", namespace=namespace, node=node)
+
+
+SEEN = ClusterFacts(
+    identity=Identity(uid="c", server="https://s"),
+    nodes=(node("a", False), node("b", True)),
+    pods=(pod("agent-a", "a"), pod("clean-a", "a"), pod("agent-b", "b"), pod("other", "a", "theirs")),
+    daemonsets=(),
+    stacks=(),
+    own_namespace=None,
+)
+
+
+def test_a_silent_node_is_neither_awaited_nor_cleaned_and_our_pods_on_it_go_at_once() -> None:
     plan = leaving("a", "b", silent=("a",))
     assert [told(s) for s in plan.steps] == [
         ("unlabel", "node/b", ""),
@@ -56,11 +79,37 @@ def test_a_silent_node_is_neither_awaited_nor_cleaned() -> None:
         ("clean", "node/b", ""),
         ("release", "node/b", ""),
         ("release", "node/a", "gpus-withdrawn b"),
+        ("delete", "pod/agent-a", ""),
+        ("delete", "pod/clean-a", ""),
     ]
-    assert [told(s) for s in leaving("a", silent=("a",)).steps] == [
-        ("unlabel", "node/a", ""),
-        ("release", "node/a", ""),
+    assert [s.action for s in plan.steps[-2:]] == [
+        Delete(Ref(api_version="v1", kind="Pod", name=n, namespace=NAMESPACE), f"u-{n}", forced=True)
+        for n in ("agent-a", "clean-a")
     ]
+    assert [(s.target, s.why) for s in plan.skipped] == [
+        ("node/a", "left as it is: files of ours on it are undetermined")
+    ]
+
+
+def test_a_node_that_is_ready_and_left_ends_its_pods_itself() -> None:
+    assert [told(s) for s in leaving("b", silent=("b",)).steps] == [
+        ("unlabel", "node/b", ""),
+        ("release", "node/b", ""),
+    ]
+
+
+def test_nodes_are_left_out_of_a_plan_once_and_again() -> None:
+    whole = leaving("a", "b")
+    once = leave_out(whole, ("a",), SEEN)
+    assert [s.id for s in once.steps] == [*(s.id for s in whole.steps), "forget Pod/agent-a", "forget Pod/clean-a"]
+    assert [told(s) for s in once.steps] == [told(s) for s in leaving("a", "b", silent=("a",)).steps]
+    assert leave_out(once, ("a",), SEEN) == once
+
+
+def test_a_name_that_the_plan_is_not_about_is_refused() -> None:
+    with pytest.raises(UserError) as caught:
+        leaving("a", "b", silent=("a", "node7"))
+    assert str(caught.value) == "node/node7 is no node that this would clean; it cleans a, b"
 
 
 def test_many_nodes_leave_so_many_at_once() -> None:
