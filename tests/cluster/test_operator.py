@@ -1,4 +1,7 @@
-"""Stack `gpu-operator` on real kubelets: real helm, real CRDs, a played operator (tests/charts/gpu-operator-played)."""
+"""Stack `gpu-operator` on real kubelets: real helm and helm-python-sdk, real CRDs, a played operator.
+
+The chart: tests/charts/gpu-operator-played.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import yaml
 
+from gpuready.components.gpu_operator.release import live
 from testbed.binaries import Binaries, cache
 from tests.cluster.killer import __file__ as killer
 from tests.cluster.product import Gpuready, json_of
@@ -22,6 +27,7 @@ from tests.cluster.test_up import HOLDER, _without_known_remains
 pytestmark = pytest.mark.cluster
 CHART = Path(__file__).parents[1] / "charts" / "gpu-operator-played"
 CRD = "clusterpolicies.nvidia.com"
+MANAGERS = "jsonpath={.metadata.managedFields[*].manager}"
 SETTLES = 20.0  # seconds
 
 
@@ -32,6 +38,12 @@ def operator(admin: Gpuready) -> Gpuready:
     admin.env["PATH"] = f"{helm.parent}:{os.environ['PATH']}"
     write(admin)
     return admin
+
+
+def without_helm(product: Gpuready) -> None:
+    """No helm on PATH from now on: the extra gpuready[helm] does the work."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    product.env["PATH"] = os.pathsep.join(f for f in folders if not Path(f, "helm").exists())
 
 
 def write(product: Gpuready, **more: object) -> None:
@@ -74,14 +86,22 @@ def test_installed_proved_and_out_again(operator: Gpuready, request: pytest.Fixt
 
 
 def test_a_changed_value_is_an_upgrade_and_can_be_taken_back(operator: Gpuready) -> None:
-    """Only what differs is in the plan; --undo brings the release back to the values of before."""
-    operator.ok("up", "--yes")
+    """Only what differs is in the plan; --undo brings the release back. helm and the extra take turns at it."""
+    testbed, with_helm = operator.testbed, operator.env["PATH"]
+    before = snapshot(testbed)
+    assert "; by helm on PATH" in operator.ok("up", "--yes")
+    without_helm(operator)
     write(operator, mig="single")
     up = operator.ok("up", "--yes")
     assert "upgrade release/gpu-operator ... done" in up
+    assert "; by helm-python-sdk 0." in up
     assert _config(operator)["mig"] == {"strategy": "single"}
+    operator.env["PATH"] = with_helm
     operator.ok("apply", "--undo", "--yes")
     assert "mig" not in _config(operator)
+    without_helm(operator)
+    operator.ok("uninstall", "--yes")
+    assert differences(_without_known_remains(before), _without_known_remains(snapshot(testbed))) == []
 
 
 def test_a_stale_crd_is_updated_and_stays(operator: Gpuready) -> None:
@@ -100,6 +120,22 @@ def test_a_stale_crd_is_updated_and_stays(operator: Gpuready) -> None:
     assert f"left: crd/{CRD}: was there before; stays as updated" in out
     assert _uid(operator) == uid
     testbed.kubectl("delete", "crd", CRD)
+
+
+def test_without_helm_on_path(admin: Gpuready) -> None:
+    """By the extra alone: in, nothing to change, out; and nothing of the CRDs is owned by it."""
+    testbed = admin.testbed
+    without_helm(admin)
+    write(admin)
+    before = snapshot(testbed)
+    up = admin.ok("up", "--yes")
+    assert "; by helm-python-sdk 0." in up
+    assert "install release/gpu-operator ... done" in up
+    assert "nothing to do: 5 objects and 2 nodes are as the spec says" in admin.ok("up", "--yes")
+    managers = testbed.kubectl("get", "crd", CRD, "--show-managed-fields", "-o", MANAGERS)
+    assert set(managers.split()) == {"gpuready", "kube-apiserver"}
+    admin.ok("uninstall", "--yes")
+    assert differences(_without_known_remains(before), _without_known_remains(snapshot(testbed))) == []
 
 
 def test_killed_in_the_middle_and_resumed(operator: Gpuready, tmp_path: Path) -> None:
@@ -128,8 +164,8 @@ def test_helm_killed_in_the_middle(operator: Gpuready) -> None:
     assert _config(operator)["mig"] == {"strategy": "single"}
 
 
-def test_what_is_missing_is_said_before_anything_changes(operator: Gpuready) -> None:
-    """An unknown value, a missing pull secret, a Kubernetes that the release is not for, no helm."""
+def test_what_is_missing_is_said_before_anything_changes(operator: Gpuready, tmp_path: Path) -> None:
+    """An unknown value, a missing pull secret, a Kubernetes that the release is not for, no helm and a broken extra."""
     before = snapshot(operator.testbed)
     for more, said in (
         ({"values": {"driver": {"rmda": {"enabled": True}}}}, "has no value driver.rmda (spec: gpuOperator)"),
@@ -141,10 +177,12 @@ def test_what_is_missing_is_said_before_anything_changes(operator: Gpuready) -> 
         done = operator.run("up", "--yes")
         assert (done.returncode, said in done.stderr) == (1, True), (said, done.stdout, done.stderr)
     write(operator)
-    done = Gpuready(operator.testbed, operator.folder, operator.image, operator.kubeconfig, {"PATH": "/nowhere"}).run(
-        "up", "--yes"
-    )
-    assert (done.returncode, "helm is not on PATH" in done.stderr) == (1, True), done.stderr
+    (tmp_path / "broken" / "helm_python").mkdir(parents=True)
+    (tmp_path / "broken" / "helm_python" / "__init__.py").write_text("raise ImportError('no library for this libc')")
+    operator.env |= {"PATH": "/nowhere", "PYTHONPATH": str(tmp_path / "broken")}
+    done = operator.run("up", "--yes")
+    said = "helm-python-sdk cannot be loaded: no library for this libc"
+    assert (done.returncode, said in done.stderr) == (1, True), done.stderr
     assert differences(before, snapshot(operator.testbed)) == []
 
 
@@ -191,15 +229,13 @@ def test_the_printed_rights_are_enough(operator: Gpuready) -> None:
     installer.ok("uninstall", "--yes")
 
 
-def _config(product: Gpuready) -> dict:
-    done = product.testbed.run(
-        ["helm", "get", "values", "gpu-operator", "-n", "gpu-operator", "-o", "json"],
-        env={"PATH": product.env["PATH"]},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+def _config(product: Gpuready) -> Mapping[str, object]:
+    """The values of the release as its Secrets tell them, whoever wrote those."""
+    secrets = json_of(product.testbed.kubectl("get", "secret", "-n", "gpu-operator", "-l", "owner=helm", "-o", "json"))
+    found = live(secrets["items"])
+    assert found is not None
+    assert found.values is not None
+    return found.values
 
 
 def _uid(product: Gpuready) -> str:

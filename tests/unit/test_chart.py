@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import stat
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from gpuready.adapters.chart import read_chart
-from gpuready.adapters.helm import HelmProgram
+from gpuready.adapters.helm import HelmCharts
 from gpuready.model.errors import UserError
 from gpuready.model.plan import Chart, Helm
 
@@ -102,14 +103,14 @@ def test_an_archive_that_grows(tmp_path: Path) -> None:
         read_chart(path, "./c.tgz", "gpu-operator")
 
 
-def program(tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> HelmProgram:
+def program(tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> HelmCharts:
     """A `helm` that does what the script says."""
     path = tmp_path / "bin" / "helm"
     path.parent.mkdir()
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
-    return HelmProgram("/k", "ctx")
+    return HelmCharts("/k", "ctx")
 
 
 def action(path: Path) -> Helm:
@@ -123,8 +124,8 @@ def test_values_go_by_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyP
     helm.install(action(path))
     assert (tmp_path / "stdin").read_text() == '{"a":{"b":1}}'
     assert (tmp_path / "argv").read_text().split() == (
-        f"upgrade --install gpu-operator {path} --namespace gpu --skip-crds --disable-openapi-validation "
-        "--timeout 300s --values - --kubeconfig /k --kube-context ctx"
+        f"upgrade --install gpu-operator {path} --namespace gpu --reset-values --skip-crds "
+        "--disable-openapi-validation --timeout 300s --values - --kubeconfig /k --kube-context ctx"
     ).split()
 
 
@@ -160,10 +161,13 @@ def test_where_a_chart_comes_from(source: str, argv: str, tmp_path: Path, monkey
     assert (tmp_path / "argv").read_text().partition(" --destination")[0] == argv
 
 
-def test_no_helm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_helm_nor_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(UserError, match="helm is not on PATH"):
-        HelmProgram(None, None).read("/chart.tgz", "gpu-operator", "")
+    monkeypatch.setitem(sys.modules, "helm_python", None)
+    with pytest.raises(UserError) as error:
+        HelmCharts(None, None).read("/chart.tgz", "gpu-operator", "")
+    assert error.value.what == "helm is not on PATH, and gpuready[helm] is not installed"
+    assert "intro/install/), or pip install 'gpuready[helm]';" in error.value.next
 
 
 def test_the_played_chart_is_of_the_release_that_it_says() -> None:

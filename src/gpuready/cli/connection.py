@@ -89,7 +89,7 @@ def open_session(
 ) -> Opened:
     """Connect, learn which cluster it is and, for a verb that changes it, which of its rights are there."""
     from gpuready.adapters.clock import SystemClock
-    from gpuready.adapters.helm import HelmProgram
+    from gpuready.adapters.helm import HelmCharts
     from gpuready.adapters.journal import ClusterJournals
     from gpuready.adapters.kube import connect
     from gpuready.adapters.lock import holder_identity
@@ -107,7 +107,7 @@ def open_session(
     )
     clock = SystemClock()
     journals = ClusterJournals(client, clock, identity.uid, holder_identity())
-    charts = HelmProgram(kubeconfig, client.context_name)
+    charts = HelmCharts(kubeconfig, client.context_name)
     session = Session(client, client, journals, clock, identity, _permissions(client, verb, stack), limit, charts)
     return Opened(session, client, identity)
 

@@ -234,7 +234,10 @@ def _told(
         Value(path="stack", value=GPU_OPERATOR, origin="spec"),
         Value(path="operator", value=version, origin=origin, because="; ".join(filter(None, (why, brings)))),
         Value(
-            path="chart", value=f"{asked.chart} {files.chart.version}", origin=chart, because=files.chart.digest[:19]
+            path="chart",
+            value=f"{asked.chart} {files.chart.version}",
+            origin=chart,
+            because="; ".join(filter(None, (files.chart.digest[:19], files.by and f"by {files.by}"))),
         ),
         Value(path="namespace", value=asked.namespace, origin="default" if asked.namespace == RELEASE else "spec"),
         *shown(found),

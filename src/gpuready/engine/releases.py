@@ -45,7 +45,7 @@ def install(cluster: Cluster, charts: Charts | None, clock: Clock, action: Helm,
         state = done.status if done else "absent"
         raise UserError(
             f"release {action.release} in namespace {action.namespace} is {state} after helm had ended",
-            f"helm history {action.release} -n {action.namespace}",
+            f"kubectl get secret -n {action.namespace} -l owner=helm,name={action.release} -L version,status",
         )
     return Installed(done.revision, f"revision {done.revision}")
 

@@ -11,8 +11,12 @@ from gpuready.model.plan import Chart
 
 
 class ChartFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """A chart as it is: what it is, and the CRDs that it brings. CRDs of the charts within it by the chart's name."""
+    """A chart as it is: what it is, and the CRDs that it brings. CRDs of the charts within it by the chart's name.
+
+    `by`: who would install it, for the user to see.
+    """
 
     chart: Chart
     crds: tuple[Mapping[str, Any], ...] = ()
     inner_crds: Mapping[str, tuple[Mapping[str, Any], ...]] = {}
+    by: str = ""
