@@ -51,7 +51,7 @@ POD: dict[str, Any] = {
 
 @pytest.mark.parametrize(("parse", "item"), [(nodes.parse, NODE), (pods.parse, POD)], ids=["nodes", "pods"])
 def test_collecting_costs_less_than_twice_bare_parsing(parse: Callable[..., Any], item: dict[str, Any]) -> None:
-    page = json.dumps({"items": [item] * 500}).encode()
+    page = json.dumps({"items": [item] * 200}).encode()
 
     def collected() -> None:
         parse(iter([page] * PAGES))

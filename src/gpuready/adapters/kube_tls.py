@@ -30,7 +30,7 @@ def tls_context(connection: Connection, certificate: bytes = b"", key: bytes = b
         context.verify_mode = ssl.CERT_NONE
     elif connection.ca:
         _trust(context, connection)
-    else:
+    elif "https:" in (connection.server[:6], connection.proxy[:6]):  # 40 ms that plain http need not pay
         context.load_default_certs()
     if certificate:
         _present(context, certificate, key, connection)

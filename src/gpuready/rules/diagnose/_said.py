@@ -77,6 +77,8 @@ def lines_heard(said: Said, signs: tuple[Sign, ...], who: frozenset[str] = froze
     for one in signs:
         for number in by_sign.get(one.text, ()):
             weights[number] = max(weights.get(number, 0.0), one.weight)
+    if not weights:
+        return []
     lines = ((weight, said.lines[number]) for number, weight in sorted(weights.items()))
     return [(weight, line) for weight, line in lines if not (who and line.who and line.who not in who)]
 
@@ -88,7 +90,8 @@ def _by_sign(said: Said) -> dict[str, list[int]]:
     """Sign -> numbers of the lines that have it."""
     for number, (read, found) in enumerate(_last):
         if read is said:
-            _last.insert(0, _last.pop(number))
+            if number:
+                _last.insert(0, _last.pop(number))
             return found
     found = {}
     for number, line in enumerate(said.lines):
