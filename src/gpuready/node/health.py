@@ -6,8 +6,8 @@ A GPU is
 - `ok` otherwise.
 Only `ok` is advertised to the kubelet as Healthy.
 
-What raises a fault: an Xid that concerns the GPU and not the program (xid.py), an answer of "lost" or any other error
-where the GPU should answer, a recovery action that the driver asks for, a failed row remapping.
+What raises a fault: an Xid that concerns the GPU and not the program (knowledge/xids.yaml), an answer of "lost" or any
+other error where the GPU should answer, a recovery action that the driver asks for, a failed row remapping.
 
 What clears one, never time alone: the GPU answered cleanly at every look for QUIET seconds, and, for an Xid that only
 a reset or reboot clears, the reset was seen. It was seen when the driver tracks this Xid in its recovery action
@@ -21,10 +21,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from gpuready.knowledge import xids as catalogue
+from gpuready.knowledge.xids import Cure
 from gpuready.model.unknown import Unknown
-from gpuready.node import xid as catalogue
 from gpuready.node.gpus import Vitals
-from gpuready.node.xid import Cure
 
 QUIET = 60.0  # seconds of clean looks before a fault is cleared
 XID_SHOWN = 300.0  # seconds that the metric shows an Xid that raised no fault; dcgm-exporter's window for counting them
@@ -83,7 +83,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def counts(self, xid: int) -> bool:
         if self.enable_all or xid in self.enabled:
             return True
-        if self.disable_all or xid in self.disabled or xid in catalogue.NEVER_BY_DEFAULT:
+        if self.disable_all or xid in self.disabled or xid in catalogue.ignored():
             return False
         return catalogue.describe(xid).cure is not Cure.APP
 

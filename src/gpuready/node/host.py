@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from gpuready.knowledge import distributions
 from gpuready.model.facts.host import CdiSpec, DriverFiles, HostFacts, RuntimeConfig
 from gpuready.model.unknown import Unknown
 from gpuready.node import look, runtime_read
@@ -36,8 +37,8 @@ SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e0
 TOOLKIT = "libnvidia-container.so.1"
 TOOLKIT_FOLDERS = (*(f"/{folder}" for folder in look.SYSTEM_LIBRARIES[:4]), "/usr/local/nvidia/toolkit")
 
-# Where runtimes and those who package them begin to read, as far as it lies below /etc.
-CONTAINERD = ("/etc/containerd/config.toml", "/etc/k0s/containerd.toml", "/etc/cri/containerd.toml")
+# Where runtimes and those who package them begin to read; distributions that bring their own are in knowledge.
+CONTAINERD = ("/etc/containerd/config.toml", "/etc/cri/containerd.toml")
 CRIO = "/etc/crio/crio.conf"
 DOCKER = "/etc/docker/daemon.json"
 
@@ -146,19 +147,23 @@ def toolkit(sight: Sight) -> str | Unknown | None:
 
 
 def runtimes(sight: Sight) -> tuple[RuntimeConfig, ...] | Unknown:
-    """Every configuration of a container runtime that lies where one is usual."""
+    """Every configuration of a container runtime that lies where one is usual. The folder of a distribution is given
+    to a reader on such a node only: a file in it that its owner alone may read is still the one."""
     files = Files(lambda path: sight.read(path, runtime_read.LARGEST), sight.names)
+    own = tuple(path for path in distributions.configs() if sight.prefix(path) is not None)
     read = [
-        *(runtime_read.read_containerd(path, files) for path in CONTAINERD),
+        *(runtime_read.read_containerd(path, files) for path in (*CONTAINERD, *own)),
         runtime_read.read_crio(CRIO, files),
         runtime_read.read_docker(DOCKER, files),
     ]
     found = [config for config in read if config]
-    if told := tuple(_with_binaries(sight, config) for config in found if config.files or config.problem):
-        return told
+    given = [path for path in own if not path.startswith("/etc/")]
+    told = [config for config in found if config.files or config.problem or config.path in given]
+    if told:
+        return tuple(_with_binaries(sight, config) for config in told)
     if found:
         return _unseen(sight, found[0].unread[0])
-    return Unknown("no configuration of a container runtime lies in its usual place below /etc", sight.ask)
+    return Unknown("no configuration of a container runtime lies in its usual place", sight.ask)
 
 
 def _with_binaries(sight: Sight, config: RuntimeConfig) -> RuntimeConfig:

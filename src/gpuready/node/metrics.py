@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from gpuready.knowledge import xids
 from gpuready.model.facts.agent import Holder
 from gpuready.model.unknown import Unknown
-from gpuready.node import xid
 from gpuready.node.exposition import Family, Labels, Point
 from gpuready.node.gpus import Gpu, Sample
 from gpuready.node.health import Health
@@ -86,7 +86,7 @@ def gpu_families(scrape: Scrape) -> Iterator[Family]:
         for gpu in scrape.gpus:
             if name == "XID_ERRORS":
                 number = scrape.health[gpu.uuid].shown_xid(scrape.now)
-                extra = (("err_code", str(number)), ("err_msg", xid.describe(number).meaning if number else NO_XID))
+                extra = (("err_code", str(number)), ("err_msg", xids.describe(number).meaning if number else NO_XID))
                 points += [Point(labels + extra, number) for labels in label_sets(gpu, scrape)]
             elif name in values.get(gpu.uuid, {}):
                 points += [Point(labels, values[gpu.uuid][name]) for labels in label_sets(gpu, scrape)]

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gpuready.knowledge.distributions import of_config
 from gpuready.model.errors import UserError
 from gpuready.node.runtime_write import CONFIG
 
@@ -75,7 +76,11 @@ def find(runtime: str, folder: Path) -> Daemon:
     for flag in ("-c", "--config", "--config-file"):
         told = [w.partition("=")[2] or nxt for w, nxt in zip(words, [*words[1:], ""], strict=True) if _is(w, flag)]
         if told and told[-1] != CONFIG[runtime]:
-            raise UserError(f"{runtime} reads {told[-1]}, not {CONFIG[runtime]}", "put the entry there by hand")
+            own = of_config(told[-1]) if runtime == "containerd" else None
+            raise UserError(
+                f"{runtime} reads {told[-1]}, not {CONFIG[runtime]}{f': it belongs to {own.name}' if own else ''}",
+                own.mend("nvidia", (2, 0)) if own else "put the entry there by hand",
+            )
     return found
 
 

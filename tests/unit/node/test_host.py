@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gpuready.model.facts.host import CdiSpec, DriverFiles, HostFacts, PciGpu, RuntimeConfig
-from gpuready.model.unknown import Unknown
+from gpuready.model.unknown import Unknown, known
 from gpuready.node.cdi_read import read_cdi
 from gpuready.node.config import Config
 from gpuready.node.host import agent_facts, host_facts
@@ -239,3 +239,30 @@ def test_an_agent_of_replayed_gpus_says_nothing_of_the_kernel(tmp_path: Path) ->
     assert facts.replayed
     assert isinstance(facts.gpus, Unknown)
     assert isinstance(facts.modules, Unknown)
+
+
+K3S = "/var/lib/rancher/k3s/agent/etc/containerd"
+ENTRY = """[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.'nvidia'.options]
+  BinaryName = "/usr/bin/nvidia-container-runtime"
+"""
+
+
+def test_the_containerd_of_a_distribution_is_read_where_it_is_made(tmp_path: Path) -> None:
+    """K3s 1.31.6 writes it; the file below /etc is left from another installation."""
+    tree: Tree = {**WHOLE, f"{K3S}/config.toml": f"version = 3\n{ENTRY}", f"{K3S}/config-v3.toml.tmpl": "{{ x }}"}
+    found = seen_by_probe(tmp_path, tree, (*SEEN, K3S)).runtimes
+    assert isinstance(found, tuple)
+    assert [(one.path, one.handlers) for one in found if one.path.startswith(K3S)] == [
+        (f"{K3S}/config.toml", ("nvidia", "runc"))
+    ]
+    assert "/etc/containerd/config.toml" in [one.path for one in found]
+    assert all(not one.path.startswith(K3S) for one in known(seen_by_probe(tmp_path / "b", tree).runtimes))
+
+
+def test_a_file_of_a_distribution_that_only_its_owner_may_read_is_named(tmp_path: Path) -> None:
+    laid_out(tmp_path, {f"{K3S}/config.toml": "version = 3\n"})
+    (tmp_path / f".{K3S}/config.toml").chmod(0o600)
+    with as_nobody():
+        found = host_facts(Sight.below(str(tmp_path), (K3S,)), "n", KERNEL, NOW).runtimes
+    assert isinstance(found, tuple)
+    assert [(one.path, one.files, one.unread) for one in found] == [(f"{K3S}/config.toml", (), (f"{K3S}/config.toml",))]

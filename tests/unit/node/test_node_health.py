@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from gpuready.model.unknown import Unknown
-from gpuready.node import xid
 from gpuready.node.gpus import Vitals
 from gpuready.node.health import Fault, Health, Policy, after_look, after_xid, policy
 
@@ -171,13 +170,3 @@ def test_the_metric_shows_the_last_xid(sentence: str, happened: list, now: float
             else after_xid(health, what, AT, at, last, Policy())
         )
     assert health.shown_xid(now) == expected, sentence
-
-
-def test_catalogue() -> None:
-    assert {number for number in xid.NEVER_BY_DEFAULT if number not in xid.XIDS} == set()
-    assert xid.describe(79) == xid.Xid("GPU has fallen off the bus", xid.Cure.REBOOT, linked=True)
-    assert xid.describe(98).meaning == "NVDEC7 Error"
-    assert xid.describe(105).meaning == "NVJPG7 Error"
-    assert xid.describe(135).meaning == "Copy Engine 19 error"
-    assert xid.describe(150).meaning == "NVLINK: MSE Error"
-    assert xid.describe(12345) == xid.UNLISTED

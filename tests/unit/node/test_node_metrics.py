@@ -148,7 +148,7 @@ def test_attribution(sentence: str, holders: Any, expected: list) -> None:
         (
             "an unknown one",
             Health(last_xid=7777, last_xid_at=999),
-            (7777, "7777", "not in NVIDIA's catalogue of 2026-11"),
+            (7777, "7777", "not in NVIDIA's catalogue of 2026-11-23"),
         ),
     ],
 )
