@@ -106,11 +106,12 @@ def rules() -> str:
 
 
 def diagnoses() -> str:
-    """In the order of the chain: what breaks first stands first; with what `doctor --fix` has a remedy for."""
+    """In the order of the chain: what breaks first stands first; with what `doctor --fix` mends."""
+    mended = {rule for rule, remedy in catalog.remedies().items() if remedy.does}
     found = sorted(catalog.rules("diagnose"), key=lambda rule: (position(rule.link), rule.id))
     rows = [
         f"| `{rule.id}` | {rule.link} | {rule.title}{' (symptom)' if rule.symptom else ''}"
-        f" | {'yes' if rule.id in catalog.remedies() else ''} |"
+        f" | {'yes' if rule.id in mended else ''} |"
         for rule in found
     ]
     head = "## What `doctor` looks for\n\n| rule | link of the chain | what | `--fix` |\n|---|---|---|---|\n"

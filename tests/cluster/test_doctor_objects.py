@@ -113,6 +113,28 @@ def quota(bed: Bed) -> None:
     replicas(bed, "train", template())
 
 
+def limit_range_gives(bed: Bed) -> None:
+    """One GPU for the pod, and by default one for its sidecar too."""
+    gpu = {"nvidia.com/gpu": "1"}
+    bed.create("LimitRange", "gpus", {"limits": [{"type": "Container", "default": gpu, "defaultRequest": gpu}]})
+    sidecar = {"name": "proxy", "image": BUSYBOX, "command": ["sleep", "600"]}
+    pod = template(64)
+    bed.create("Pod", "wants", {**pod, "containers": [*pod["containers"], sidecar]})
+
+
+def limit_range_refuses(bed: Bed) -> None:
+    bed.create("LimitRange", "gpus", {"limits": [{"type": "Container", "max": {"nvidia.com/gpu": "1"}}]})
+    replicas(bed, "train", template(2))
+
+
+def preempted(bed: Bed) -> None:
+    replicas(bed, "train", template())
+    until(lambda: "Running" in bed.testbed.kubectl("get", "pods", "-n", NS))
+    bed.undo.insert(0, ("delete", "priorityclass", "urgent"))
+    bed.create("PriorityClass", "urgent", {}, "scheduling.k8s.io/v1", value=1000, meta={"namespace": ""})
+    bed.pod("urgent", priorityClassName="urgent")
+
+
 def runtime_class(bed: Bed) -> None:
     replicas(bed, "cuda", template(0, runtimeClassName="nvidia"))
 
@@ -173,6 +195,9 @@ BROKEN: dict[Callable[[Bed], None], str] = {
     all_in_use: "gpu-held-by-another-pod",
     kept_by_a_finalizer: "gpu-held-by-terminating-pod",
     quota: "gpu-quota-exceeded",
+    limit_range_gives: "limit-range-adds-gpus",
+    limit_range_refuses: "limit-range-refuses-pods",
+    preempted: "gpu-pod-preempted",
     runtime_class: "runtime-class-missing",
     second_plugin: "second-device-plugin",
     contradicting_label: "contradicting-gpu-label",
@@ -288,3 +313,24 @@ def test_what_was_broken_is_named_alone(
     found = settled(doctor, lambda found: found == [rule])
     bundle = collected(doctor, rule, f"{break_it.__name__.replace('_', ' ')}, on a testbed")
     assert causes(doctor, "--from", str(bundle)) == found
+
+
+def test_a_driver_of_another_version_than_its_libraries(installed: Gpuready, bed: Bed) -> None:
+    """The replayed NVML answers as after an upgrade without a reboot: NVML_ERROR_LIB_RM_VERSION_MISMATCH."""
+    rule, agent = (
+        "driver-library-mismatch-said",
+        ("-n", "gpuready-system", "-l", "app.kubernetes.io/name=gpuready-agent"),
+    )
+    doctor = installed.grant("doctor", "doctor", "collect")
+    settled(doctor, lambda found: found == [])
+    gpus = bed.testbed.node("node1").replayed()
+    gpus.refuse_init(18)
+    try:
+        bed.do("delete", "pods", *agent)  # the one that ran has its library open already
+        found = settled(doctor, lambda found: found == [rule])
+        why = "the replayed NVML of node1 refuses to start: library and kernel driver do not match (18), on a testbed"
+        assert causes(doctor, "--from", str(collected(doctor, rule, why))) == found
+    finally:
+        gpus.restore()
+        bed.do("delete", "pods", *agent)
+        settled(doctor, lambda found: found == [])

@@ -57,6 +57,7 @@ def test_hiding_reaches_every_family_and_every_field_that_may_be_unknown() -> No
         "cluster.nodes", "cluster.pods", "cluster.daemonsets", "cluster.stacks", "cluster.own_namespace",
         "cluster.kubeadm", "cluster.webhooks", "cluster.dra", "cluster.events", "cluster.runtime_classes",
         "cluster.crds", "cluster.quotas", "cluster.namespaces", "cluster.features", "cluster.nodes[0].ready",
+            "cluster.preemptions",
         "cluster.permissions[0].allowed",
         "looks.gpu-1", "looks.gpu-1.gpus", "looks.gpu-1.kernel_driver_version", "looks.gpu-1.driver_files",
         "looks.gpu-1.device_nodes", "looks.gpu-1.kernel",

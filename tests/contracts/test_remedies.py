@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
@@ -129,6 +130,20 @@ def test_the_steps_of_a_remedy_have_names_of_their_own(case: Case) -> None:
     for one in case.answers:
         ids = [s.id for s in one.steps] if isinstance(one, Mend) else []
         assert ids == list(dict.fromkeys(ids))
+
+
+@by_rule
+def test_a_remedy_tells_what_it_does_and_what_it_leaves_to_a_person(remedy: Remedy) -> None:
+    """`gpuready explain` says it before there is a finding, so it must be as true as the answers."""
+    given = [one for case in CASES if case.remedy is remedy for one in case.answers]
+    left = [one for one in given if isinstance(one, ByHand)]
+    assert bool(remedy.does) == (len(left) < len(given))
+    assert bool(remedy.by_hand) == bool(left)
+    asked = {s.consent for one in given if isinstance(one, Mend) for s in one.steps if s.consent}
+    assert set(re.findall(r"--allow=([\w-]+)", remedy.does)) == asked
+    for proof in {one.proved_by for one in left}:
+        words = {word.strip("`") for word in proof.split()}
+        assert words <= {word.strip("`,;") for word in remedy.by_hand.split()}, proof
 
 
 @by_rule

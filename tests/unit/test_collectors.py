@@ -454,3 +454,11 @@ def test_warnings_are_read_with_who_gave_them_and_when_last() -> None:
         ),
     )
     assert reader.asked == [("/api/v1/events", {"limit": "500", "fieldSelector": "type=Warning"})]
+
+
+def test_a_node_names_the_handlers_of_its_running_runtime() -> None:
+    """As kubelet 1.34 with containerd 2.2 writes them; the default one stands there a second time, without a name."""
+    features = {"recursiveReadOnlyMounts": True, "userNamespaces": True}
+    told = [{"features": features, "name": name} for name in ("runc", "", "nvidia")]
+    node = {"metadata": {"name": "n", "uid": "u"}, "status": {"runtimeHandlers": told}}
+    assert fact("nodes", {"/api/v1/nodes": items(node)}) == (Node(name="n", uid="u", handlers=("nvidia", "runc")),)

@@ -48,7 +48,7 @@ def test_a_group_that_serves_none_of_the_resources_has_no_object() -> None:
 
 
 FORBIDDEN = Forbidden("listing is forbidden", "gpuready rbac up", code=403)
-LISTS = ["nodes", "pods", "daemonsets", "webhooks", "events", "quotas", "namespaces", "runtime_classes"]
+LISTS = ["nodes", "pods", "daemonsets", "webhooks", "events", "preemptions", "quotas", "namespaces", "runtime_classes"]
 PATHS = {
     "nodes": "/api/v1/nodes",
     "pods": "/api/v1/pods",
@@ -59,6 +59,7 @@ PATHS = {
     "kubeadm": "/api/v1/namespaces/kube-system/configmaps/kubeadm-config",
     "webhooks": VALIDATING,
     "events": "/api/v1/events",
+    "preemptions": "/api/v1/events",
     "quotas": "/api/v1/resourcequotas",
     "namespaces": "/api/v1/namespaces",
     "runtime_classes": "/apis/node.k8s.io/v1/runtimeclasses",

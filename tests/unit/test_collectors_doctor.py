@@ -12,6 +12,7 @@ from gpuready.engine.rights import GPU_CRDS
 from gpuready.model.facts.cluster import (
     Condition,
     Crd,
+    Event,
     Namespace,
     NodeFeature,
     Placement,
@@ -167,3 +168,38 @@ def test_what_a_waiting_pod_asks_of_its_node_is_kept_and_what_keeps_a_going_one(
             finalizers=("batch.kubernetes.io/job-tracking",),
         ),
     )
+
+
+def test_a_limit_range_and_a_preemption_are_told_by_the_pod_itself() -> None:
+    added = "LimitRanger plugin set: cpu request for container main; nvidia.com/gpu limit for container istio-proxy"
+    gone = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "preempting"}
+    table = items(
+        {
+            "metadata": {"name": "a", "annotations": {"kubernetes.io/limit-ranger": added, "token": "hunter2"}},
+            "spec": {"priority": -10, "nodeName": "n"},
+            "status": {"conditions": [gone]},
+        },
+        {"metadata": {"name": "b", "annotations": {"token": "hunter2"}}, "spec": {"nodeName": "n"}},
+    )
+    assert fact("pods", {"/api/v1/pods": table}) == (
+        Pod(
+            namespace="",
+            name="a",
+            uid="",
+            node="n",
+            priority=-10,
+            disrupted="PreemptionByScheduler: preempting",
+            gpus_by_limit_range=("istio-proxy",),
+        ),
+        Pod(namespace="", name="b", uid="", node="n"),
+    )
+
+
+def test_of_events_that_are_no_warnings_only_preemptions_are_kept() -> None:
+    of = {"involvedObject": {"kind": "Pod", "namespace": "ml", "name": "a"}}
+    table = items(
+        {**of, "reason": "Preempted", "message": "Preempted by pod u-1 on node n", "reportingComponent": "s"},
+        {**of, "reason": "Killing", "message": "Stopping container main"},
+    )
+    told = Event(about="pod/ml/a", reason="Preempted", message="Preempted by pod u-1 on node n", component="s")
+    assert fact("preemptions", {"/api/v1/events": table}) == (told,)

@@ -28,7 +28,8 @@ def test_a_rule_over_words_shows_its_signs_its_next_step_and_its_remedy() -> Non
     one = explain("runtime-handler-missing")
     assert "no runtime for * is configured" in one.signs
     assert one.next.startswith("write the nvidia runtime")
-    assert one.remedy
+    assert one.remedy.startswith("writes the handler into the runtime's configuration")
+    assert one.by_hand.startswith("where the runtime's configuration is written by K3s")
     assert "containerd-config-path-wrong" in one.follows_from
 
 

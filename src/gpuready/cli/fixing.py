@@ -20,7 +20,6 @@ from gpuready.model.plan import Plan
 from gpuready.report.diff_text import diff_text
 from gpuready.report.doctor_text import doctor_text
 from gpuready.report.mend_text import by_hand_text, outcome_text
-from gpuready.report.plan_text import plan_text
 
 Facts = Mapping[str, Any]
 SETTLES = 60.0  # seconds in which the evidence must have come to show the mend
@@ -48,7 +47,8 @@ def fix(
         return diagnosis.exit_code
 
     def approve(plan: Plan) -> None:
-        show.say("\n" + plan_text(plan, show.identity, gpu_nodes=None, width=show.width, colour=show.colour))
+        click.echo()
+        show.plan(plan)
         show.say("\n" + diff_text(plan, width=show.width, colour=show.colour))
         asking.require_consents(plan, show.allow)
         click.echo()

@@ -38,11 +38,18 @@ class NodeInfo(Wire, frozen=True):
     kernel_version: str = ""
 
 
+class RuntimeHandler(Wire, frozen=True):
+    """From Kubernetes 1.30 on, of containerd 2.0 and CRI-O 1.30; the default one is named "" as well."""
+
+    name: str = ""
+
+
 class NodeStatus(Wire, frozen=True):
     conditions: tuple[Condition, ...] = ()
     node_info: NodeInfo = NodeInfo()
     capacity: Mapping[str, str] = {}
     allocatable: Mapping[str, str] = {}
+    runtime_handlers: tuple[RuntimeHandler, ...] | None = None
 
 
 class WireNode(Wire, frozen=True):
@@ -82,6 +89,7 @@ def _node(item: WireNode) -> Node:
         provider_id=spec.provider_id,
         capacity=whole_numbers(status.capacity),
         allocatable=whole_numbers(status.allocatable),
+        handlers=tuple(sorted(one.name for one in status.runtime_handlers or () if one.name)),
     )
 
 

@@ -13,6 +13,7 @@ from gpuready.model.facts.cluster import ContainerUse, Placement, Pod, PodTolera
 
 LONGEST = 4000  # characters of a message; the kubelet keeps as many of a termination log
 VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
+LIMIT_RANGER = b"kubernetes.io/limit-ranger"  # the annotation in which that admission plugin says what it added
 
 SHORT = {"DaemonSet": "ds", "ReplicaSet": "rs", "StatefulSet": "sts", "ReplicationController": "rc"}
 
@@ -31,6 +32,7 @@ class PodMeta(Wire, frozen=True):
     owner_references: tuple[Owner, ...] = ()
     deletion_timestamp: str | None = None
     finalizers: tuple[str, ...] = ()
+    annotations: msgspec.Raw = msgspec.Raw(b"null")  # decoded only where LIMIT_RANGER is among them
 
 
 class Env(Wire, frozen=True):
@@ -65,6 +67,7 @@ class PodSpec(Wire, frozen=True):
     node_selector: Mapping[str, str] = {}
     affinity: msgspec.Raw = msgspec.Raw(b"null")  # decoded for pods that wait only: most of a cluster's do not
     tolerations: msgspec.Raw = msgspec.Raw(b"null")
+    priority: int | None = None
 
 
 class Waiting(Wire, frozen=True):
@@ -99,6 +102,7 @@ class ContainerStatus(Wire, frozen=True):
 class Condition(Wire, frozen=True):
     type: str = ""
     status: str = ""
+    reason: str | None = None
     message: str = ""
     last_transition_time: str | None = None
 
@@ -120,6 +124,7 @@ class WirePod(Wire, frozen=True):
 
 DECODER = msgspec.json.Decoder(LIST[WirePod])
 TEXT = msgspec.json.Decoder(str)
+ANNOTATIONS = msgspec.json.Decoder(Mapping[str, str] | None)
 AFFINITY = msgspec.json.Decoder(Affinity | None)
 TOLERATIONS = msgspec.json.Decoder(tuple[PodToleration, ...] | None)
 NO_STATUS = ContainerStatus(name="")
@@ -154,6 +159,9 @@ def _pod(item: WirePod) -> Pod:
         restart_policy=spec.restart_policy,
         placement=None if spec.node_name else _placement(spec),
         finalizers=meta.finalizers if meta.deletion_timestamp else (),
+        priority=spec.priority or 0,
+        disrupted=_disrupted(status.conditions)[:LONGEST],
+        gpus_by_limit_range=_by_limit_range(meta.annotations),
     )
 
 
@@ -163,6 +171,20 @@ def _placement(spec: PodSpec) -> Placement:
 
 def _unscheduled(conditions: Iterable[Condition]) -> str:
     return next((c.message for c in conditions if c.type == "PodScheduled" and c.status == "False"), "")
+
+
+def _disrupted(conditions: Iterable[Condition]) -> str:
+    found = next((c for c in conditions if c.type == "DisruptionTarget" and c.status == "True"), None)
+    return f"{found.reason or ''}: {found.message}" if found else ""
+
+
+def _by_limit_range(annotations: msgspec.Raw) -> tuple[str, ...]:
+    """From "LimitRanger plugin set: cpu request for container a; nvidia.com/gpu limit for container b"."""
+    if LIMIT_RANGER not in bytes(annotations):
+        return ()
+    said = (ANNOTATIONS.decode(annotations) or {}).get(LIMIT_RANGER.decode(), "")
+    containers = (one.rpartition(" container ")[2] for one in said[:LONGEST].split(";") if "nvidia.com/" in one)
+    return tuple(dict.fromkeys(containers))
 
 
 def _not_ready_since(conditions: Iterable[Condition]) -> str:

@@ -50,6 +50,7 @@ def explain(id_: str) -> Explanation:
 def _explanation(rule: Rule, rules: dict[str, Rule]) -> Explanation:
     module = sys.modules[f"{catalog.RULES}.{rule.layer}.{rule.id.replace('-', '_')}"]
     text = inspect.cleandoc(module.__doc__ or rule.title)
+    remedy = catalog.remedies().get(rule.id)
     return Explanation(
         id=rule.id,
         layer=rule.layer,
@@ -62,7 +63,8 @@ def _explanation(rule: Rule, rules: dict[str, Rule]) -> Explanation:
         follows_from=rule.because,
         leads_to=tuple(sorted(other.id for other in rules.values() if rule.id in other.because)),
         next=rule.next,
-        remedy=_remedy(rule),
+        remedy=remedy.does if remedy else "",
+        by_hand=remedy.by_hand if remedy else "",
         sources=tuple(dict.fromkeys(SOURCE.findall(inspect.getsource(module)))),
     )
 
@@ -71,15 +73,6 @@ def _effect(rule: Rule) -> str:
     if rule.layer != "diagnose":
         return EFFECTS[rule.effect]
     return "a symptom: something before it in the chain brings it about" if rule.symptom else "a cause"
-
-
-def _remedy(rule: Rule) -> str:
-    """The first sentence of the remedy's own file."""
-    remedy = catalog.remedies().get(rule.id)
-    if remedy is None:
-        return ""
-    text = inspect.cleandoc(sys.modules[f"{catalog.REMEDIES}.{rule.id.replace('-', '_')}"].__doc__ or "")
-    return text.partition("\n\n")[0].replace("\n", " ")
 
 
 def listed() -> dict[str, list[Rule]]:

@@ -8,6 +8,7 @@ from gpuready.components.native_agent.component import namespace
 from gpuready.components.native_agent.probes import host_pod
 from gpuready.engine.evidence import concerns_gpus, gpu_nodes
 from gpuready.engine.probing import run_probes
+from gpuready.knowledge import distributions
 from gpuready.knowledge.speakers import family
 from gpuready.model.errors import UserError
 from gpuready.model.facts.cluster import ClusterFacts
@@ -51,12 +52,19 @@ def probe_hosts(
     driven = {pod.node for pod in pods if family(pod.name) == "driver" and pod.phase == "Running"}
     made = _namespace(cluster)
     try:
-        wanted = {node: host_pod(setup, node, node in served, node in driven) for node in nodes}
+        folders = _config_folders(seen)
+        wanted = {n: host_pod(setup, n, n in served, n in driven, folders.get(n, "")) for n in nodes}
         return dict(run_probes(cluster, wanted, SECONDS, each))
     finally:
         if made:
             cluster.delete(_OURS, uid=made)
             cluster.wait_for(_OURS, lambda found: found is None, timeout=60)
+
+
+def _config_folders(seen: ClusterFacts) -> dict[str, str]:
+    """Node -> where its distribution keeps the configuration of its containerd, if that is one with its own."""
+    found = ((node.name, distributions.of_node(node.kubelet, node.labels)) for node in members(seen.nodes))
+    return {name: own.config.rpartition("/")[0] for name, own in found if own}
 
 
 _OURS = Ref(api_version="v1", kind="Namespace", name=NAMESPACE)

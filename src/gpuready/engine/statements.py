@@ -46,6 +46,7 @@ def _of_pod(pod: Pod) -> Iterator[Line]:
     said = (
         (pod.message, pod.reason, "status", "kubelet"),
         (pod.unscheduled, "", "condition PodScheduled", "scheduler"),
+        (pod.disrupted, "", "condition DisruptionTarget", "scheduler"),
     )
     for message, reason, what, who in said:
         if message:

@@ -18,4 +18,5 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     leads_to: tuple[str, ...] = ()
     next: str = ""
     remedy: str = ""  # what doctor --fix does
+    by_hand: str = ""  # where it leaves that to a person
     sources: tuple[str, ...] = ()

@@ -49,6 +49,8 @@ class Remedy(msgspec.Struct, frozen=True):
 
     rule: str  # id of the rule whose findings it mends; its file has the same name
     mend: Callable[..., Answer]
+    does: str = ""  # what `doctor --fix` does, from the verb on, with the consent that it needs; empty: nothing
+    by_hand: str = ""  # where it is left to a person, and what shows then that it worked; empty: nowhere by itself
 
 
 class Answered(msgspec.Struct, frozen=True):

@@ -27,4 +27,6 @@ def mend(finding: Finding, cluster: ClusterFacts) -> Mend:
     return Mend(steps=(step,))
 
 
-REMEDY = Remedy("agent-wedged", mend)
+REMEDY = Remedy(
+    "agent-wedged", mend, does="deletes the agent's pod, which its DaemonSet makes anew; pods that hold a GPU keep it"
+)

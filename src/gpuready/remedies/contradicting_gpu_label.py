@@ -27,4 +27,8 @@ def _escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-REMEDY = Remedy("contradicting-gpu-label", mend)
+REMEDY = Remedy(
+    "contradicting-gpu-label",
+    mend,
+    does="removes the labels that were set by hand, and keeps what they were for the undo",
+)

@@ -34,4 +34,8 @@ def _running(pod: Pod) -> str:
     return ", ".join(c.name for c in pod.containers if c.state == "running" and not c.init)
 
 
-REMEDY = Remedy("gpu-held-by-running-sidecar", mend)
+REMEDY = Remedy(
+    "gpu-held-by-running-sidecar",
+    mend,
+    does="deletes the pod whose work is done, with --allow=delete-pod; its kubelet gives the GPUs to the next one",
+)

@@ -64,4 +64,10 @@ def _toleration(taint: Taint) -> dict[str, str]:
     return {"key": taint.key, "operator": "Exists", "effect": taint.effect}
 
 
-REMEDY = Remedy("gpu-node-taint-not-tolerated", mend)
+REMEDY = Remedy(
+    "gpu-node-taint-not-tolerated",
+    mend,
+    does="makes the DaemonSet tolerate the taint: ours by the spec, somebody else's in its pod template",
+    by_hand="where a pod or another workload is kept off, its owner adds the toleration; gpuready doctor shows"
+    " that it worked",
+)

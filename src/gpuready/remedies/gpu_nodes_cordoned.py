@@ -14,4 +14,9 @@ def mend(finding: Finding) -> ByHand:
     )
 
 
-REMEDY = Remedy("gpu-nodes-cordoned", mend)
+REMEDY = Remedy(
+    "gpu-nodes-cordoned",
+    mend,
+    by_hand="kubectl uncordon, by whoever knows why it was cordoned; `kubectl get nodes` then no longer says"
+    " SchedulingDisabled",
+)

@@ -33,4 +33,9 @@ def mend(finding: Finding, cluster: ClusterFacts) -> Mend | ByHand:
     return Mend(steps=(step,))
 
 
-REMEDY = Remedy("pod-security-blocks-privileged", mend)
+REMEDY = Remedy(
+    "pod-security-blocks-privileged",
+    mend,
+    does="labels the namespace so that Pod Security admits privileged pods",
+    by_hand="where something else than Pod Security refuses the pods; gpuready doctor shows that it worked",
+)

@@ -4,13 +4,14 @@ Where the GPU Operator's toolkit runs on the node it owns that entry: it writes 
 its pod starts, and never looks again while it runs (NVIDIA/gpu-operator#1651, #598). A second entry beside it would
 keep the name alive after the toolkit has taken its binary away, so the owner is made to write again instead.
 
-k3s and RKE2 write containerd's configuration anew at every start, with an entry for each runtime that they find then.
+Distributions that bring their own containerd write its configuration anew at every start (knowledge/distributions).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gpuready.knowledge.distributions import of_node
 from gpuready.model.facts.cluster import ClusterFacts, Node, Pod
 from gpuready.model.names import RESTART_RUNTIME
 from gpuready.model.plan import Delete, Irreversible, Ref, RuntimeEntry, Step, Wait
@@ -26,7 +27,6 @@ PROGRAMS = {
 }
 FOLDERS = ("/usr/bin", "/usr/local/nvidia/toolkit", "/usr/local/bin")
 RUNTIMES = ("containerd", "cri-o", "docker")
-WRITES_ITSELF = {"k3s": "k3s", "rke2": "rke2-server or rke2-agent"}
 STARTS = 90  # seconds: a pod's sandbox is tried again after up to a minute
 
 
@@ -64,15 +64,20 @@ def _refused(node: Node, handler: str) -> ByHand | None:
             f"no program of NVIDIA's is known for the handler {handler}",
             f"write {handler} into the configuration of {runtime} on node/{node.name} as its maker says",
         )
-    for name, service in WRITES_ITSELF.items():
-        if name in version:
-            return _by_hand(
-                f"{name} writes the configuration of containerd anew at every start",
-                f"install the NVIDIA container toolkit on node/{node.name}, then restart {service} there",
-            )
+    if runtime == "containerd" and (own := of_node(node.kubelet, node.labels)) is not None:
+        return _by_hand(
+            f"{own.name} writes the configuration of containerd anew at every start",
+            f"on node/{node.name}: {own.mend(handler, _numbers(version))}",
+        )
     if runtime not in RUNTIMES:
         return _by_hand(f"the runtime {runtime or '?'} is not known", f"write {handler} into its configuration")
     return None
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    """Of 2.1.5-k3s1; (2, 0) where it is not told."""
+    parts = version.split(".")[:2]
+    return (int(parts[0]), int(parts[1])) if len(parts) == 2 and all(p.isdigit() for p in parts) else (2, 0)
 
 
 def _by_hand(because: str, do: str) -> ByHand:
@@ -122,4 +127,11 @@ def _start_of(pods: Iterable[str]) -> Wait | None:
     return Wait(until="one-started", args={"pods": named}, seconds=STARTS) if named else None
 
 
-REMEDY = Remedy("runtime-handler-missing", mend)
+REMEDY = Remedy(
+    "runtime-handler-missing",
+    mend,
+    does="writes the handler into the runtime's configuration, in a file of its own, with"
+    " --allow=restart-runtime; where the GPU Operator's toolkit owns the entry, its pod is started again",
+    by_hand="where the runtime's configuration is written by K3s, RKE2, MicroK8s or k0s, or the handler is not"
+    " NVIDIA's; it worked when the pods that asked for it start",
+)

@@ -39,4 +39,9 @@ def mend(finding: Finding, cluster: ClusterFacts) -> Mend | ByHand:
     return Mend(steps=(step,))
 
 
-REMEDY = Remedy("second-device-plugin", mend)
+REMEDY = Remedy(
+    "second-device-plugin",
+    mend,
+    does="sends the plugin beside ours to no node, by a node selector; its DaemonSet stays",
+    by_hand="where neither plugin is ours, or the other one serves more nodes; gpuready doctor shows that it worked",
+)

@@ -46,4 +46,10 @@ def mend(finding: Finding, cluster: ClusterFacts, chart: ChartFiles | None) -> M
     return Mend(steps=steps)
 
 
-REMEDY = Remedy("stale-crd-unknown-field", mend)
+REMEDY = Remedy(
+    "stale-crd-unknown-field",
+    mend,
+    does="replaces the schema of the CRD by that of the chart given by --chart; the CRD is never deleted",
+    by_hand="without the chart of the release that runs, or where the CRD is not of that chart; gpuready doctor"
+    " shows that it worked",
+)

@@ -26,6 +26,7 @@ def explain_text(one: Explanation, *, width: int | None = 80, colour: bool = Fal
         ("leads to", ", ".join(one.leads_to)),
         ("next", one.next or ("each finding names its own" if one.layer == "diagnose" else "")),
         ("mended by", f"gpuready doctor --fix {one.id}: {one.remedy}" if one.remedy else ""),
+        ("by hand", one.by_hand),
         *(("sign", sign) for sign in one.signs),
         *(("source", source) for source in one.sources),
     )

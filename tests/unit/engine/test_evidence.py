@@ -86,6 +86,8 @@ def test_objects_speak_for_their_components() -> None:
         "lastTimestamp": "2026-11-23T09:00:00Z",
     }
     condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+    gave_way = {"reason": "PreemptionByScheduler", "message": "preempting to accommodate a higher priority pod"}
+    disrupted = {"type": "DisruptionTarget", "status": "True", **gave_way}
     refused = {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "no devices"}
     node = {
         "metadata": {"name": "gpu-1", "uid": "n"},
@@ -96,12 +98,14 @@ def test_objects_speak_for_their_components() -> None:
     pods = [
         pod("a", ("main", {"resources": GPU}, RUNS), status={"phase": "Pending", "conditions": [condition]}, node=""),
         pod("b", ("main", {"resources": GPU}, {}), status=refused),
+        pod("c", ("main", {"resources": GPU}, {}), status={"phase": "Failed", "conditions": [disrupted]}),
     ]
     assert said(Api(lists(pods, [event], [node]), {})) == (
         [
             ("kubelet", "event of pod/ml/a", "no runtime"),
             ("scheduler", "condition PodScheduled of pod/ml/a", "0/1 nodes are available"),
             ("kubelet", "status of pod/ml/b", "UnexpectedAdmissionError: no devices"),
+            ("scheduler", "condition DisruptionTarget of pod/ml/c", ": ".join(gave_way.values())),
             ("kubelet", "Ready of node/gpu-1", "KubeletNotReady: down"),
         ],
         (),

@@ -277,3 +277,19 @@ def test_the_probe_may_only_read_and_has_no_rights() -> None:
         "runAsGroup": 0,
     }
     assert not {"hostPID", "hostNetwork", "hostIPC"} & set(spec)
+
+
+@pytest.mark.parametrize(
+    ("folder", "more"),
+    [
+        ("/var/lib/rancher/k3s/agent/etc/containerd", ["/var/lib/rancher/k3s/agent/etc/containerd"]),
+        ("/etc/k0s", []),  # below what is mounted already
+        ("", []),
+    ],
+)
+def test_the_probe_sees_the_containerd_of_a_distribution(folder: str, more: list[str]) -> None:
+    spec = host_pod(Setup(image=Image(reference="r")), "gpu-1", runtime_config=folder)["spec"]
+    assert [v["hostPath"]["path"] for v in spec["volumes"]] == [*HOST_PATHS, *more]
+    assert [a for a in spec["containers"][0]["args"] if a.startswith("--seen=/var/lib/rancher")] == [
+        f"--seen={path}" for path in more
+    ]

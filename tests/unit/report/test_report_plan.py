@@ -81,6 +81,8 @@ def test_one_stage_has_no_heading_and_consents_are_named() -> None:
         "cannot be undone: step 3",
         "needs --allow=delete-pod; --yes does not cover it",
     ]
+    given = plan_text(CHANGES, PROD, gpu_nodes=1, allowed={"delete-pod"})
+    assert given.splitlines() == text.splitlines()[:-1]  # what was given is not asked for
 
 
 @pytest.mark.parametrize(

@@ -54,14 +54,18 @@ def look_pod(setup: Setup, node: str, driver_container: bool = False) -> Json:
 HOST_PATHS = ("/etc", "/usr", "/lib", "/sys", "/proc/driver", "/dev", f"{KUBELET}/device-plugins")
 
 
-def host_pod(setup: Setup, node: str, cdi: bool = False, driver_container: bool = False) -> Json:
+def host_pod(
+    setup: Setup, node: str, cdi: bool = False, driver_container: bool = False, runtime_config: str = ""
+) -> Json:
     """Reads the state of a node for the doctor, without a token and without a capability, wherever taints keep others
     away. As nobody of group root: kubespray writes containerd's configuration with mode 0640, and the kubelet keeps its
     plugins' sockets in a folder of mode 0750. What it prints are names, versions and paths, redacted in the pod.
 
     `cdi`, `driver_container`: a part of a GPU stack, or a driver's pod, runs on the node, so that its folder is there.
+    `runtime_config`: folder in which the node's distribution keeps the configuration of its own containerd.
     """
-    paths = [*HOST_PATHS, *([CDI_DIR] if cdi else []), *([DRIVER_CONTAINER_ROOT] if driver_container else [])]
+    more = (CDI_DIR if cdi else "", DRIVER_CONTAINER_ROOT if driver_container else "", runtime_config)
+    paths = [*HOST_PATHS, *(path for path in more if path and not path.startswith("/etc/"))]
     volumes = [
         {"name": _slug(p), "hostPath": {"path": p, "type": "DirectoryOrCreate" if p == CDI_DIR else "Directory"}}
         for p in paths

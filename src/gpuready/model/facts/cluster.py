@@ -42,6 +42,7 @@ class Node(Frozen, frozen=True, kw_only=True):
     provider_id: str = ""
     capacity: Mapping[str, int] = {}  # extended resources with "/" in the name only, whole numbers
     allocatable: Mapping[str, int] = {}
+    handlers: tuple[str, ...] = ()  # that its running container runtime says it has; empty: it does not say
 
 
 class ContainerUse(Frozen, frozen=True, kw_only=True):
@@ -112,6 +113,9 @@ class Pod(Frozen, frozen=True, kw_only=True):
     restart_policy: str = "Always"
     placement: Placement | None = None  # told only while no node is found
     finalizers: tuple[str, ...] = ()  # told only while it is being deleted
+    priority: int = 0
+    disrupted: str = ""  # why it was to end, by its condition DisruptionTarget: "PreemptionByScheduler: ..."
+    gpus_by_limit_range: tuple[str, ...] = ()  # containers to which a LimitRange gave a GPU that they do not ask for
 
     @property
     def key(self) -> str:
@@ -278,6 +282,7 @@ class ClusterFacts(Frozen, frozen=True, kw_only=True):
     permissions: tuple[Permission, ...] = ()
     webhooks: tuple[Webhook, ...] | Unknown = ()
     events: tuple[Event, ...] | Unknown = NOT_READ
+    preemptions: tuple[Event, ...] | Unknown = NOT_READ  # what the scheduler said to pods that had to give way
     dra: tuple[StackObject, ...] | Unknown = ()  # DeviceClasses and ResourceSlices of driver gpu.nvidia.com
     runtime_classes: tuple[RuntimeClass, ...] | Unknown = NOT_READ
     crds: tuple[Crd, ...] | Unknown = NOT_READ

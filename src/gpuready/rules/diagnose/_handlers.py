@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gpuready.model.facts.cluster import ClusterFacts, Node, Pod
 from gpuready.model.facts.host import HostFacts, RuntimeConfig
 from gpuready.model.unknown import TouchedUnknown, Unknown, known, members
-from gpuready.rules.diagnose._hosts import ASK, config_of, node_of, runtime_version
+from gpuready.rules.diagnose._hosts import ASK, Hosts, config_of, distribution_of, node_of, runtime_version
 
 ABSENT = (
     "no runtime for * is configured",
@@ -47,6 +47,26 @@ def configs(cluster: ClusterFacts, host: HostFacts) -> Iterator[tuple[str, tuple
     for handler, pods in asked.items():
         assert config is not None
         yield handler, pods, config
+
+
+def configured(hosts: Hosts, node: Node) -> RuntimeConfig | None:
+    """What its files say, where they could be read; None: not known."""
+    host = hosts.get(node.name)
+    if not isinstance(host, HostFacts) or isinstance(host.runtimes, Unknown):
+        return None
+    config = config_of(host, node)
+    return None if config is None or config.unread or config.problem else config
+
+
+def mend(node: Node, handler: str, path: str) -> str:
+    """Where the entry goes so that it stays. `path`: the file that its runtime begins with."""
+    if (own := distribution_of(node)) is not None:
+        return own.mend(handler, runtime_version(node))
+    runtime = node.runtime.partition(":")[0]
+    return (
+        f"write the runtime {handler} into {path} (nvidia-ctk runtime configure --runtime="
+        f"{'crio' if runtime == 'cri-o' else runtime}), then restart the runtime"
+    )
 
 
 def whole(config: RuntimeConfig, host: HostFacts) -> None:

@@ -13,6 +13,7 @@ from statistics import median
 
 import msgspec
 
+from gpuready.knowledge.distributions import Distribution, of_config, of_node
 from gpuready.knowledge.speakers import family
 from gpuready.model.facts.cluster import ClusterFacts, ContainerUse, Node, Pod
 from gpuready.model.facts.host import DriverFiles, HostFacts, PciGpu, RuntimeConfig
@@ -100,7 +101,7 @@ def hosts_rule(id: str, link: str, title: str, look: Look, because: tuple[str, .
 
 def of_hosts(cluster: ClusterFacts, hosts: Hosts, look: Look) -> Iterator[Finding]:
     """What `look` finds on the nodes in question; then, if some of them could not be judged, an Unknown."""
-    yield from each(in_question(cluster, hosts), partial(_of_host, hosts, look))
+    yield from each(in_question(cluster, hosts), partial(of_host, hosts, look))
     whole(cluster)
 
 
@@ -110,7 +111,8 @@ def whole(cluster: ClusterFacts) -> None:
     complete(known(cluster.pods))
 
 
-def _of_host(hosts: Hosts, look: Look, name: str) -> Iterator[Finding]:
+def of_host(hosts: Hosts, look: Look, name: str) -> Iterator[Finding]:
+    """What `look` finds on this one."""
     host = host_of(hosts, name)
     try:
         yield from look(host)
@@ -210,9 +212,22 @@ def bus(found: Iterable[PciGpu]) -> tuple[str, ...]:
 
 
 def config_of(host: HostFacts, node: Node) -> RuntimeConfig | None:
-    """The configuration of the runtime that the node runs (containerd://2.2.9); None where another one's was found."""
+    """The configuration of the runtime that the node runs (containerd://2.2.9); None where only others' were found.
+
+    A distribution that brings its own containerd does not read /etc/containerd, whatever lies there.
+    """
     running = node.runtime.partition(":")[0]
-    return next((config for config in known(host.runtimes) if config.runtime == running), None)
+    own = distribution_of(node) if running == "containerd" else None
+    for config in known(host.runtimes):
+        of = of_config(config.path) if config.runtime == "containerd" else None
+        if config.runtime == running and (own.name if own else "") == (of.name if of else ""):
+            return config
+    return None
+
+
+def distribution_of(node: Node) -> Distribution | None:
+    """The one that makes the configuration of the node's containerd, so that what is written there does not stay."""
+    return of_node(node.kubelet, node.labels)
 
 
 def runtime_version(node: Node) -> tuple[int, int]:

@@ -20,6 +20,9 @@ RULE = said_rule(
         "gpu-held-by-another-pod",
         "gpu-nodes-cordoned",
         "gpu-quota-exceeded",
+        "gpu-pod-preempted",
+        "limit-range-adds-gpus",
+        "preemption-switched-off",
     ),
     next="compare Capacity, Allocatable and Allocated of nvidia.com/gpu (`kubectl describe nodes`): 0 or absent is"
     " a fault of driver or plugin, all allocated means that pods hold them",

@@ -35,6 +35,7 @@ RULE = with_objects(
             "no instance type met & {gpu resource}",
             "didn't have enough resource & {gpu resource} & used 0 & !capacity 0",
         ),
+        because=("limit-range-adds-gpus",),
         next="add up limits[nvidia.com/gpu] over the pod's containers and compare with the nodes' capacity; where a"
         " node group is empty, tell the autoscaler its GPUs (AWS: tag"
         " k8s.io/cluster-autoscaler/node-template/resources/nvidia.com/gpu)",
