@@ -147,7 +147,7 @@ second. At night simulated-1 reboots, with a fresh configuration of its containe
 there, one for the runtime and one for the GPU, and both fail. Who has the GPU?"""
 MORNING = "A pod whose work is done. But that is only one of two faults:"
 MEND = "Both can be mended. What cannot be undone needs a consent of its own."
-PROOF = """Whoever starts the checks after a boot has started the refused one again: both pass. And the proof, by computing
-on both GPUs:"""
+PROOF = """Whoever starts the checks after a boot has started the refused one again: both pass. And the proof, by
+computing on both GPUs:"""
 END = """That was it: nothing was real, nothing is left of it. On a cluster of your own: gpuready up --image
 REGISTRY/gpuready@sha256:..."""
